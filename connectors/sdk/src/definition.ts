@@ -1,0 +1,96 @@
+/** What an author writes: a source or a destination as data and generators. `run()` does the rest. */
+import type {
+  CatalogBody, ConfiguredCatalog, ConfiguredStream, DestinationExtension, LogLevel, RecordChange, Session, SourceExtension,
+  StreamDescriptor, StreamStatusValue,
+} from '@tapline/protocol';
+import type { Readable } from 'node:stream';
+import type { z } from 'zod';
+import type { Output } from './output.js';
+
+export interface Definition<Config> {
+  /** `source-…` or `destination-…`: also the name of its executable. */
+  readonly name: string;
+  readonly version: string;
+  readonly documentationUrl?: string;
+  /** Its JSON schema becomes the spec; mark secrets with `secret()`. */
+  readonly config: z.ZodType<Config>;
+  /** Resolves if all is well; what it throws becomes FAILED with the message. */
+  check(context: VerbContext<Config>): Promise<void>;
+}
+
+export interface VerbContext<Config> {
+  readonly config: Config;
+  /** Aborted by SIGTERM and SIGINT: stop at the next boundary. */
+  readonly signal: AbortSignal;
+  log(level: LogLevel, message: string): void;
+}
+
+export interface SourceDefinition<Config> extends Definition<Config> {
+  readonly extensions?: readonly SourceExtension[];
+  discover(context: VerbContext<Config>): Promise<CatalogBody>;
+  /**
+   * Yields records and states. Pulled: the next item is asked for once the last one has been written.
+   * Returning = the end of the data (END in a session, COMPLETE for every stream that was not told otherwise).
+   */
+  read(context: ReadContext<Config>): AsyncIterable<SourceItem>;
+  /**
+   * Called in a session for each STATE that is durable at the destination (the source's own bytes, newest wins), and once at
+   * the start with each state of `--state`. Never called concurrently. Confirm the position upstream here, and only here.
+   */
+  confirm?(state: unknown, context: VerbContext<Config>): Promise<void>;
+}
+
+export interface ReadContext<Config> extends VerbContext<Config> {
+  readonly catalog: ConfiguredCatalog;
+  /** The state this stream was left at (`stream_state`), or undefined. */
+  stateOf(stream: StreamDescriptor): unknown;
+  /** `shared_state` of a GLOBAL state, or the `data` of a LEGACY one. */
+  readonly globalState: unknown;
+  readonly session: Session | undefined;
+}
+
+/** What `read` yields. Make them with `record`, `streamState`, `globalState`, `status`, `failed`, `estimate`, `lines`. */
+export type SourceItem =
+  | { readonly kind: 'record'; readonly stream: StreamDescriptor; readonly data: object; readonly changes?: readonly RecordChange[] | undefined }
+  | { readonly kind: 'stream_state'; readonly stream: StreamDescriptor; readonly state: unknown }
+  | { readonly kind: 'global_state'; readonly shared: unknown; readonly streams: readonly { readonly stream: StreamDescriptor; readonly state: unknown }[] }
+  | { readonly kind: 'status'; readonly stream: StreamDescriptor; readonly status: StreamStatusValue }
+  /** This stream failed, the others go on: TRACE ERROR and INCOMPLETE now; the process exits non-zero in the end. */
+  | { readonly kind: 'failed'; readonly stream: StreamDescriptor; readonly error: unknown }
+  | { readonly kind: 'estimate'; readonly stream: StreamDescriptor; readonly rows?: number; readonly bytes?: number }
+  /** Whole lines, ends included, already encoded by somebody faster. */
+  | { readonly kind: 'lines'; readonly bytes: Buffer };
+
+export interface DestinationDefinition<Config> extends Definition<Config> {
+  readonly extensions?: readonly DestinationExtension[];
+  readonly syncModes: readonly ('append' | 'overwrite' | 'append_dedup')[];
+  /** The simple form: batches of parsed records. Exactly one of `open` and `consume` is given. */
+  open?(context: WriteContext<Config>): Promise<RecordWriter>;
+  /** The raw form, for destinations that read bytes: it owns stdin and answers states itself. Resolves when all is committed. */
+  consume?(context: RawWriteContext<Config>): Promise<void>;
+}
+
+export interface WriteContext<Config> extends VerbContext<Config> {
+  readonly catalog: ConfiguredCatalog;
+  readonly session: Session | undefined;
+}
+
+export interface RawWriteContext<Config> extends WriteContext<Config> {
+  readonly input: Readable;
+  readonly output: Output;
+}
+
+/** `write` resolved = accepted; `flush` resolved = durable, and the states before it go back. Never called concurrently. */
+export interface RecordWriter extends AsyncDisposable {
+  write(batch: readonly IncomingRecord[]): Promise<void>;
+  flush(): Promise<void>;
+  /** The stream is complete: an overwrite may become visible now. */
+  complete?(stream: ConfiguredStream): Promise<void>;
+}
+
+export interface IncomingRecord {
+  readonly stream: ConfiguredStream;
+  readonly data: Readonly<Record<string, unknown>>;
+  /** Milliseconds since 1970. */
+  readonly emittedAt: number;
+}

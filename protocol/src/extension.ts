@@ -1,0 +1,82 @@
+/** The extension messages (type `TAPLINE`) and the session file. Their law: protocol/SPEC.md, "Sessions". */
+import { z } from 'zod';
+import { StreamDescriptor } from './messages.js';
+
+/** Source to runner: no more records; I stay for acks. */
+export const EndMessage = z.looseObject({ type: z.literal('END') });
+
+/** What a destination holds durably. `states`: raw text of STATE bodies, one a descriptor, or one GLOBAL or LEGACY. */
+export const Checkpoint = z.looseObject({
+  /** The `id` of the newest STATE committed; 0 = none yet. */
+  state_id: z.number(),
+  /** Identity of the source that wrote it; empty = unknown. */
+  source: z.string(),
+  states: z.array(z.string()),
+  /** Highest generation seen, by stream key (`streamKey`). */
+  generations: z.record(z.string(), z.number()),
+  /** Generations begun and not yet complete, by stream key: a run may go on with them. */
+  open_generations: z.record(z.string(), z.number()).optional(),
+});
+export type Checkpoint = z.infer<typeof Checkpoint>;
+
+/** A destination's first line in a session. `checkpoint` null = it holds nothing of this sync. */
+export const OpenedMessage = z.looseObject({ type: z.literal('OPENED'), epoch: z.number(), checkpoint: Checkpoint.nullable() });
+export type OpenedMessage = z.infer<typeof OpenedMessage>;
+
+export const BatchMessage = z.looseObject({
+  type: z.literal('BATCH'),
+  stream_descriptor: StreamDescriptor,
+  path: z.string(),
+  format: z.enum(['arrow', 'parquet']),
+  columns: z.array(z.string()),
+  schema_version: z.number().optional(),
+  rows: z.number(),
+  bytes: z.number(),
+  emitted_at: z.number(),
+});
+
+/** Before the first record that needs it; from source (AirbyteStream) or, forwarded, the ConfiguredStream. */
+export const SchemaMessage = z.looseObject({
+  type: z.literal('SCHEMA'),
+  schema_version: z.number(),
+  stream: z.record(z.string(), z.unknown()),
+});
+
+/**
+ * `begin`: what follows of this stream belongs to `generation_id`, and is not visible until `complete`; rows of
+ * generations below `minimum_generation_id` leave at `complete`. Repeating a `begin` of an open generation goes on with it.
+ * A STREAM_STATUS COMPLETE completes the stream's open generation too.
+ */
+export const GenerationMessage = z.looseObject({
+  type: z.literal('GENERATION'),
+  stream_descriptor: StreamDescriptor,
+  generation_id: z.number(),
+  minimum_generation_id: z.number(),
+  phase: z.enum(['begin', 'complete']),
+});
+export type GenerationMessage = z.infer<typeof GenerationMessage>;
+
+export const TaplineBody = z.discriminatedUnion('type', [EndMessage, OpenedMessage, BatchMessage, SchemaMessage, GenerationMessage]);
+export type TaplineBody = z.infer<typeof TaplineBody>;
+
+/** The file behind `--session F`. Passed only to a connector whose spec advertises extensions. */
+export const Session = z.looseObject({
+  version: z.literal(1),
+  run_id: z.string(),
+  sync: z.string(),
+  /** Identity of the source, empty if it has none. */
+  source: z.string(),
+  /** Those of the connector's extensions that the runner uses in this run. */
+  extensions: z.array(z.string()),
+  continuous: z.boolean(),
+  /** How often a source should emit a STATE. */
+  state_interval_ms: z.number().optional(),
+  /** When a destination should commit: whichever comes first. */
+  flush: z.looseObject({ ms: z.number(), bytes: z.number() }).optional(),
+  batch: z.looseObject({ dir: z.string(), format: z.string(), max_bytes: z.number() }).optional(),
+  /** A private directory for scratch files, removed by the runner at the end of the run. */
+  scratch: z.string().optional(),
+  /** For crash tests only: `name[@hit]:kill|stop|exit`. */
+  failpoints: z.array(z.string()).optional(),
+});
+export type Session = z.infer<typeof Session>;

@@ -1,0 +1,98 @@
+/**
+ * The one line reader: chunks of bytes in, whole lines out. It decodes nothing (a character split between two
+ * chunks, or invalid UTF-8, passes as it came) and has no limit on a line's length.
+ */
+import { transientError } from './errors.js';
+
+const LF = 0x0a;
+const CR = 0x0d;
+
+export interface LineReaderOptions {
+  /** Fail with a `transient_error` when no byte has arrived for so long while we were waiting. Default: never. */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+/**
+ * Yields blocks of whole lines, ends included: the bulk form, without a copy where no line crosses a chunk.
+ * Only the last block may lack its final newline; then it is exactly one unterminated line.
+ */
+export async function* readBlocks(input: AsyncIterable<Buffer>, options: LineReaderOptions = {}): AsyncGenerator<Buffer, void, undefined> {
+  let pending: Buffer[] = [];
+  for await (const chunk of withIdleTimeout(input, options.idleTimeoutMs)) {
+    let start = 0;
+    if (pending.length > 0) {
+      const first = chunk.indexOf(LF);
+      if (first === -1) {
+        pending.push(chunk);
+        continue;
+      }
+      pending.push(chunk.subarray(0, first + 1));
+      yield Buffer.concat(pending);
+      pending = [];
+      start = first + 1;
+    }
+    const last = chunk.lastIndexOf(LF);
+    if (last >= start) {
+      yield start === 0 && last === chunk.length - 1 ? chunk : chunk.subarray(start, last + 1);
+      start = last + 1;
+    }
+    if (start < chunk.length) pending.push(chunk.subarray(start));
+  }
+  if (pending.length > 0) yield Buffer.concat(pending);
+}
+
+export interface Line {
+  /** Without its end; CRLF counts as one end, a lone CR as none. */
+  readonly bytes: Buffer;
+  /** False only for a last line that the input left without a newline. */
+  readonly terminated: boolean;
+}
+
+/** Yields single lines. For control channels; data goes by {@link readBlocks}. */
+export async function* readLines(input: AsyncIterable<Buffer>, options: LineReaderOptions = {}): AsyncGenerator<Line, void, undefined> {
+  for await (const block of readBlocks(input, options)) yield* splitBlock(block);
+}
+
+/** The lines of one block of {@link readBlocks}. */
+export function* splitBlock(block: Buffer): Generator<Line, void, undefined> {
+  let start = 0;
+  while (start < block.length) {
+    const newline = block.indexOf(LF, start);
+    if (newline === -1) {
+      yield { bytes: block.subarray(start), terminated: false };
+      return;
+    }
+    yield { bytes: block.subarray(start, lineEnd(block, start, newline)), terminated: true };
+    start = newline + 1;
+  }
+}
+
+/** Where the text of a line ends: before its CRLF or LF. */
+export const lineEnd = (block: Buffer, start: number, newline: number): number =>
+  newline > start && block[newline - 1] === CR ? newline - 1 : newline;
+
+async function* withIdleTimeout(input: AsyncIterable<Buffer>, idleTimeoutMs: number | undefined): AsyncGenerator<Buffer, void, undefined> {
+  if (idleTimeoutMs === undefined) {
+    yield* input;
+    return;
+  }
+  const iterator = input[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      // The timer runs only while we wait: a consumer that takes its time does not count as silence.
+      let timer: NodeJS.Timeout | undefined;
+      const silence = new Promise<never>((_, reject) => {
+        timer = setTimeout(
+          () => reject(transientError(`no output for ${Math.round(idleTimeoutMs / 1000)} s`, { code: 'silent' })),
+          idleTimeoutMs,
+        );
+      });
+      const next = await Promise.race([iterator.next(), silence]).finally(() => clearTimeout(timer));
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    // Not awaited: an input that went silent would never settle its return().
+    void iterator.return?.();
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * STATE lines as bytes. A state's content is the source's own: it is never parsed and written again (integers over
+ * 2^53 would not survive), only spliced, and kept as text.
+ */
+import { streamKey } from './descriptor.js';
+import { protocolError } from './errors.js';
+import { StateBody, type StreamDescriptor } from './messages.js';
+import { forEachMember, scanEnvelope } from './scan.js';
+
+export type StateKind = 'STREAM' | 'GLOBAL' | 'LEGACY';
+
+export interface StateSummary {
+  readonly kind: StateKind;
+  /** `streamKey` of the stream for STREAM, else ''. */
+  readonly key: string;
+  readonly descriptor: StreamDescriptor | undefined;
+  readonly id: number | undefined;
+  /** `sourceStats.recordCount` and `destinationStats.recordCount`, where present. */
+  readonly sourceCount: number | undefined;
+  readonly destinationCount: number | undefined;
+}
+
+/** The text of the `state` member of a STATE line: the AirbyteStateMessage. */
+export function stateBodyOf(line: Buffer): string {
+  const envelope = scanEnvelope(line);
+  if (envelope?.type !== 'STATE' || envelope.bodyStart === -1) {
+    throw protocolError(`a STATE line of ${line.length} bytes has no state in it`);
+  }
+  return line.toString('utf8', envelope.bodyStart, envelope.bodyEnd);
+}
+
+/** What a state is about. Parses it, which is safe for reading: only its bytes are ever kept. */
+export function summarizeState(body: string): StateSummary {
+  const parsed = StateBody.safeParse(parseJson(body));
+  if (!parsed.success) throw protocolError('a STATE does not have the form of the protocol', { internalMessage: parsed.error.message });
+  const { type, stream, global, id, sourceStats, destinationStats } = parsed.data;
+  const kind: StateKind = type ?? (stream ? 'STREAM' : global ? 'GLOBAL' : 'LEGACY');
+  const descriptor = kind === 'STREAM' ? stream?.stream_descriptor : undefined;
+  if (kind === 'STREAM' && !descriptor) throw protocolError('a STATE of type STREAM names no stream');
+  return {
+    kind,
+    key: descriptor ? streamKey(descriptor) : '',
+    descriptor,
+    id: id ?? undefined,
+    sourceCount: sourceStats?.recordCount ?? undefined,
+    destinationCount: destinationStats?.recordCount ?? undefined,
+  };
+}
+
+/**
+ * Gives a state the platform's `id`, and `sourceStats` where the source sent none. Inserted at the front, so that
+ * {@link untagState} gives back the source's bytes; an `id` of the source's own is taken out.
+ */
+export function tagState(body: string, id: number, recordCount: number): string {
+  const bytes = Buffer.from(body);
+  let hasStats = false;
+  let own: readonly [number, number] | undefined;
+  const members: number[] = [];
+  forEachMember(bytes, 0, (key, _valueStart, valueEnd, memberStart) => {
+    members.push(memberStart);
+    if (key === 'sourceStats') hasStats = true;
+    if (key === 'id') own = [memberStart, valueEnd];
+  });
+  const rest = own ? without(bytes, own, members) : bytes.toString('utf8', 1);
+  const tag = `"id":${id}${hasStats ? '' : `,"sourceStats":{"recordCount":${recordCount}}`}`;
+  return rest.trimStart().startsWith('}') ? `{${tag}}` : `{${tag},${rest}`;
+}
+
+/** The source's own bytes of a state that {@link tagState} tagged; any other state as it is. */
+export const untagState = (body: string): string =>
+  body.replace(/^\{"id":\d+(?:,"sourceStats":\{"recordCount":\d+\})?(?:,|(?=\}))/, '{');
+
+/** Adds what a destination counted, before the closing brace. */
+export function withDestinationStats(body: string, recordCount: number): string {
+  const end = body.lastIndexOf('}');
+  const comma = /^\{\s*$/.test(body.slice(0, end)) ? '' : ',';
+  return `${body.slice(0, end)}${comma}"destinationStats":{"recordCount":${recordCount}}}`;
+}
+
+/** A STATE line, end included, around a body. */
+export const stateLine = (body: string): string => `{"type":"STATE","state":${body}}\n`;
+
+/**
+ * The states that a `--state` file holds after `next` came: STREAM states one a descriptor, a GLOBAL or LEGACY one
+ * replaces all. Mixing the two kinds is a protocol error.
+ */
+export function mergeStates(states: readonly string[], next: string): string[] {
+  const summary = summarizeState(next);
+  if (summary.kind !== 'STREAM') return [next];
+  const kept = states.filter((state) => {
+    const other = summarizeState(state);
+    if (other.kind !== 'STREAM') throw protocolError(`a STATE of type STREAM follows one of type ${other.kind}`);
+    return other.key !== summary.key;
+  });
+  return [...kept, next];
+}
+
+function without(bytes: Buffer, [start, end]: readonly [number, number], members: readonly number[]): string {
+  const index = members.indexOf(start);
+  const next = members[index + 1];
+  if (next !== undefined) return bytes.toString('utf8', 1, start) + bytes.toString('utf8', next);
+  const before = bytes.toString('utf8', 1, start).replace(/,\s*$/, '');
+  return before + bytes.toString('utf8', end);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw protocolError('a STATE is not valid JSON', { cause });
+  }
+}
