@@ -76,7 +76,7 @@ export const Session = z.looseObject({
   batch: z.looseObject({ dir: z.string(), format: z.string(), max_bytes: z.number() }).optional(),
   /** A private directory for scratch files, removed by the runner at the end of the run. */
   scratch: z.string().optional(),
-  /** For crash tests only: `name[@hit]:kill|stop|exit`. */
+  /** For crash tests only: `name[@hit]:kill|stop|exit[>FILE]`. */
   failpoints: z.array(z.string()).optional(),
 });
 export type Session = z.infer<typeof Session>;
