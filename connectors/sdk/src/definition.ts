@@ -1,7 +1,7 @@
 /** What an author writes: a source or a destination as data and generators. `run()` does the rest. */
 import type {
   CatalogBody, ConfiguredCatalog, ConfiguredStream, DestinationExtension, LogLevel, RecordChange, Session, SourceExtension,
-  StreamDescriptor, StreamStatusValue,
+  StateBody, StreamDescriptor, StreamStatusValue,
 } from '@tapline/protocol';
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
@@ -26,6 +26,7 @@ export interface VerbContext<Config> {
 }
 
 export interface SourceDefinition<Config> extends Definition<Config> {
+  /** Default: `end`, and `ack` where there is a `confirm`; the SDK keeps both. The others are the author's to keep. */
   readonly extensions?: readonly SourceExtension[];
   discover(context: VerbContext<Config>): Promise<CatalogBody>;
   /**
@@ -34,10 +35,11 @@ export interface SourceDefinition<Config> extends Definition<Config> {
    */
   read(context: ReadContext<Config>): AsyncIterable<SourceItem>;
   /**
-   * Called in a session for each STATE that is durable at the destination (the source's own bytes, newest wins), and once at
-   * the start with each state of `--state`. Never called concurrently. Confirm the position upstream here, and only here.
+   * Called in a session for each STATE that is durable at the destination (its body as the source sent it; of several that wait,
+   * the newest of each stream), and once at the start with each state of `--state`, before `read`. Never called concurrently.
+   * Confirm the position upstream here, and only here. What it throws fails the run.
    */
-  confirm?(state: unknown, context: VerbContext<Config>): Promise<void>;
+  confirm?(state: StateBody, context: VerbContext<Config>): Promise<void>;
 }
 
 export interface ReadContext<Config> extends VerbContext<Config> {
@@ -58,11 +60,14 @@ export type SourceItem =
   /** This stream failed, the others go on: TRACE ERROR and INCOMPLETE now; the process exits non-zero in the end. */
   | { readonly kind: 'failed'; readonly stream: StreamDescriptor; readonly error: unknown }
   | { readonly kind: 'estimate'; readonly stream: StreamDescriptor; readonly rows?: number; readonly bytes?: number }
-  /** Whole lines, ends included, already encoded by somebody faster. */
-  | { readonly kind: 'lines'; readonly bytes: Buffer };
+  /** Whole RECORD lines of one stream, ends included, already encoded by somebody faster. `stream` sends its STARTED. */
+  | { readonly kind: 'lines'; readonly bytes: Buffer; readonly stream?: StreamDescriptor };
 
 export interface DestinationDefinition<Config> extends Definition<Config> {
+  /** Only with `consume`. Default: none. */
   readonly extensions?: readonly DestinationExtension[];
+  /** With the extension `batch`. */
+  readonly batchFormats?: readonly ('arrow' | 'parquet')[];
   readonly syncModes: readonly ('append' | 'overwrite' | 'append_dedup')[];
   /** The simple form: batches of parsed records. Exactly one of `open` and `consume` is given. */
   open?(context: WriteContext<Config>): Promise<RecordWriter>;
