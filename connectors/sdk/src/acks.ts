@@ -36,6 +36,11 @@ export class Acks {
       // A reset pipe is an end like any other.
     }
     this.#options.onEnd();
+    await this.settled();
+  }
+
+  /** Resolves when all that has come so far is confirmed. */
+  async settled(): Promise<void> {
     await this.#confirming;
   }
 

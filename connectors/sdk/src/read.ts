@@ -47,6 +47,7 @@ export async function runRead<Config>(options: ReadOptions<Config>): Promise<num
     failpoint('source.after_end');
     await Promise.race([acks.done, aborted(shutdown.signal)]);
   }
+  await acks?.settled();
   if (confirmFailure !== undefined) throw confirmFailure;
   if (worst) return exitCodeOf(worst);
   return shutdown.signal.aborted ? shutdown.exitCode : ExitCode.ok;

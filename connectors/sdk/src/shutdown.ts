@@ -8,6 +8,7 @@ const parentPollMs = 2000;
 export class Shutdown {
   readonly #controller = new AbortController();
   #exitCode: number = ExitCode.ok;
+  #signalled = false;
 
   get signal(): AbortSignal {
     return this.#controller.signal;
@@ -28,7 +29,8 @@ export class Shutdown {
   /** The first signal asks, the second ends. */
   onSignals(): void {
     const stop = (name: string, code: number) => (): void => {
-      if (this.signal.aborted && this.#exitCode === code) process.exit(code);
+      if (this.#signalled) process.exit(code);
+      this.#signalled = true;
       this.request(`${name} received`, code);
       this.#exitCode = code;
     };

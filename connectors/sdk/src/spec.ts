@@ -34,6 +34,10 @@ function tidy(schema: JsonSchema): JsonSchema {
   const alternatives = anyOf?.filter((option) => option['type'] !== 'null');
   // A nullable field is written as the field; forms know no other null than an absent one.
   if (alternatives?.length === 1) return tidy({ ...alternatives[0], ...rest });
+  if (Array.isArray(rest['type'])) {
+    const types = rest['type'].filter((type) => type !== 'null');
+    rest['type'] = types.length === 1 ? types[0] : types;
+  }
   // Forms offer a choice of objects only as `oneOf`, told apart by a `const`.
   const choice = alternatives?.every((option) => option['type'] === 'object');
   if (alternatives) rest = { ...rest, [choice ? 'oneOf' : 'anyOf']: alternatives };

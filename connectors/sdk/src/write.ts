@@ -1,7 +1,7 @@
 /** `write` for destinations that take batches of parsed records: reads stdin, flushes, sends states back. */
 import type { Readable } from 'node:stream';
 import {
-  protocolError, readBlocks, RecordBody, splitBlock, stateBodyOf, stateLine, streamKey, summarizeState, TraceBody, withDestinationStats,
+  MessageType, protocolError, readBlocks, RecordBody, splitBlock, stateBodyOf, stateLine, streamKey, summarizeState, TraceBody, withDestinationStats,
   type ConfiguredStream, type Line,
 } from '@tapline/protocol';
 import type { IncomingRecord, RecordWriter, WriteContext } from './definition.js';
@@ -73,7 +73,8 @@ export class RecordIntake<Config> {
 
   /** The next block, or 'flush' when states have waited long enough and nothing came after them. */
   async #nextBlock(next: Promise<IteratorResult<Buffer, void>>): Promise<IteratorResult<Buffer, void> | 'flush'> {
-    if (this.#states.length === 0 || this.#beyondState || this.#batch.length > 0) return next;
+    if (this.#states.length === 0 || this.#beyondState) return next;
+    next.catch(() => {});
     let timer: NodeJS.Timeout | undefined;
     const due = new Promise<'flush'>((resolve) => {
       timer = setTimeout(() => resolve('flush'), Math.max(0, this.#firstStateAt + this.#flush.ms - Date.now()));
@@ -88,7 +89,10 @@ export class RecordIntake<Config> {
       case 'RECORD': return this.#record(message['record'], line.bytes.length);
       case 'STATE': return this.#state(stateBodyOf(line.bytes));
       case 'TRACE': return this.#trace(message['trace']);
-      default: return this.#warnOnce(`a message of type ${String(message['type'])} is ignored`);
+      default:
+        // The rest of the protocol is for the runner.
+        if (!MessageType.safeParse(message['type']).success) this.#warnOnce(`a message of an unknown type is ignored: ${String(message['type']).slice(0, 40)}`);
+        return undefined;
     }
   }
 
@@ -102,7 +106,7 @@ export class RecordIntake<Config> {
       if (!terminated) return undefined;
       if (text.trimStart().startsWith('{')) throw protocolError(`a line of ${bytes.length} bytes on standard input is not valid JSON`);
     }
-    void this.#warnOnce(`a line of ${bytes.length} bytes that is no message is ignored`);
+    this.#warnOnce(`a line of ${bytes.length} bytes that is no message is ignored`);
     return undefined;
   }
 
@@ -121,6 +125,7 @@ export class RecordIntake<Config> {
 
   async #handOver(): Promise<void> {
     if (this.#batch.length === 0) return;
+    if (!this.#beyondState && this.#isDue()) await this.#commit();
     const batch = this.#batch;
     this.#batch = [];
     this.#bytes += this.#batchBytes;
@@ -136,7 +141,12 @@ export class RecordIntake<Config> {
     if (this.#states.length === 0) this.#firstStateAt = Date.now();
     this.#states.push({ body, records: this.#counts.get(key) ?? 0 });
     this.#counts.set(key, 0);
-    if (this.#bytes >= this.#flush.bytes || Date.now() - this.#firstStateAt >= this.#flush.ms) await this.#commit();
+    if (this.#isDue()) await this.#commit();
+  }
+
+  /** States wait, and have waited long enough. */
+  #isDue(): boolean {
+    return this.#states.length > 0 && (this.#bytes >= this.#flush.bytes || Date.now() - this.#firstStateAt >= this.#flush.ms);
   }
 
   async #trace(body: unknown): Promise<void> {
@@ -165,7 +175,7 @@ export class RecordIntake<Config> {
     this.#counts.set('', this.#counts.get('')! + 1);
   }
 
-  async #warnOnce(text: string): Promise<void> {
+  #warnOnce(text: string): void {
     if (this.#warned.has(text) || this.#warned.size > 100) return;
     this.#warned.add(text);
     this.#context.log('WARN', text);

@@ -1,0 +1,265 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { catalog, fixture, scratch, session, start, type Child, type Message } from './fixtures/start.js';
+
+interface Given {
+  readonly config?: object;
+  readonly state?: unknown;
+  readonly session?: object;
+}
+
+/** A `read` of source-counter, and where its confirmations are written. */
+function read(given: Given = {}): Child & { confirmed(): unknown[] } {
+  const files = scratch();
+  const journal = `${files.path}/journal`;
+  const args = ['read', '--config', files.file('c.json', { journal, ...given.config }), '--catalog', files.file('k.json', catalog)];
+  if (given.state !== undefined) args.push('--state', files.file('s.json', given.state));
+  if (given.session) args.push('--session', files.file('x.json', given.session));
+  const confirmed = (): unknown[] => (existsSync(journal) ? readFileSync(journal, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as unknown) : []);
+  return Object.assign(start('source-counter', ...args), { confirmed });
+}
+
+const statuses = (messages: readonly Message[]): string[] =>
+  messages.flatMap(({ trace }) => (trace?.stream_status ? [`${trace.stream_status.stream_descriptor.name} ${trace.stream_status.status}`] : []));
+const count = (messages: readonly Message[], type: string): number => messages.filter((message) => message.type === type).length;
+const isEnd = ({ type, tapline }: Message): boolean => type === 'TAPLINE' && tapline.type === 'END';
+const oneState = (n: number, id?: number) => ({
+  type: 'STATE',
+  state: { ...(id && { id, sourceStats: { recordCount: 2 } }), type: 'STREAM', stream: { stream_descriptor: { name: 'one', namespace: 'n' }, stream_state: { n } } },
+});
+
+describe('a RECORD line', () => {
+  test('begins with type, stream, namespace, emitted_at, data, in this order and without a space', async () => {
+    const { stdout } = await read().finished;
+    const lines = stdout.split('\n').filter((line) => line.includes('"RECORD"'));
+    expect(lines[0]).toMatch(/^\{"type":"RECORD","record":\{"stream":"one","namespace":"n","emitted_at":\d{13},"data":\{"n":1\}\}\}$/);
+    expect(lines[3]).toMatch(/^\{"type":"RECORD","record":\{"stream":"two","emitted_at":\d{13},"data":\{"n":1\}\}\}$/);
+  });
+
+  test('has the agreed forms for what JSON does not have', async () => {
+    const { messages } = await read({ config: { behaviour: 'values' } }).finished;
+    expect(messages.find(({ type }) => type === 'RECORD')!['record'].data).toEqual({
+      big: '9223372036854775808', small: 5, nan: 'NaN', inf: '-Infinity', bytes: 'aGk=', date: '1970-01-01T00:00:00.000Z',
+    });
+  });
+
+  test('that somebody else encoded passes as it is, after the STARTED of its stream', async () => {
+    const { stdout, messages } = await read({ config: { behaviour: 'lines' } }).finished;
+    expect(stdout).toContain('{"type":"RECORD","record":{"stream":"one","data":{"n":1}}}\n');
+    expect(messages.findIndex(({ type }) => type === 'RECORD')).toBe(1);
+  });
+});
+
+describe('stream statuses', () => {
+  test('come by themselves: STARTED before the first message, COMPLETE at the end', async () => {
+    const { code, messages } = await read().finished;
+    expect([code, statuses(messages)]).toEqual([0, ['one STARTED', 'two STARTED', 'one COMPLETE', 'two COMPLETE']]);
+  });
+
+  test('of an empty stream are there, too', async () => {
+    const { messages } = await read({ config: { count: 0 } }).finished;
+    expect(statuses(messages)).toEqual(['one STARTED', 'one COMPLETE', 'two STARTED', 'two COMPLETE']);
+  });
+
+  test('are not repeated for a stream that said COMPLETE itself', async () => {
+    const { messages } = await read({ config: { behaviour: 'early_complete' } }).finished;
+    expect(statuses(messages)).toEqual(['one STARTED', 'one COMPLETE', 'two STARTED', 'two COMPLETE']);
+  });
+
+  test('say INCOMPLETE when the source fails, before its TRACE ERROR', async () => {
+    const { code, messages } = await read({ config: { behaviour: 'config_error' } }).finished;
+    expect([code, statuses(messages)]).toEqual([78, ['one STARTED', 'one INCOMPLETE']]);
+    expect(messages.at(-1)!['trace'].error).toMatchObject({ failure_type: 'config_error', code: 'bad_host', message: 'the host is wrong: correct it' });
+    expect(count(messages, 'RECORD')).toBe(2);
+  });
+
+  test('say INCOMPLETE of a stream that failed alone; the others go on, and the exit tells', async () => {
+    const { code, messages } = await read({ config: { behaviour: 'stream_fails' } }).finished;
+    expect([code, statuses(messages)]).toEqual([75, ['one STARTED', 'one INCOMPLETE', 'two STARTED', 'two COMPLETE']]);
+    expect(messages.find(({ trace }) => trace?.error)!['trace'].error).toMatchObject({
+      failure_type: 'transient_error', stream_descriptor: { name: 'one', namespace: 'n' },
+    });
+  });
+});
+
+describe('a state', () => {
+  test('follows all records before it, and resumes the source', async () => {
+    const { messages } = await read({ state: [oneState(2).state] }).finished;
+    const records = messages.filter(({ type }) => type === 'RECORD').map(({ record }) => `${record.stream}:${record.data.n}`);
+    expect(records).toEqual(['one:3', 'two:3']);
+  });
+
+  test('can be global', async () => {
+    const { messages } = await read({ config: { behaviour: 'global' } }).finished;
+    expect(messages.find(({ type }) => type === 'STATE')!['state']).toEqual({
+      type: 'GLOBAL', global: { shared_state: { n: 2 }, stream_states: [{ stream_descriptor: { name: 'one', namespace: 'n' }, stream_state: { n: 2 } }] },
+    });
+  });
+
+  test('of --state is confirmed at the start, with or without a session', async () => {
+    const child = read({ state: [oneState(2).state] });
+    expect((await child.finished).code).toBe(0);
+    expect(child.confirmed()).toEqual([oneState(2).state]);
+  });
+});
+
+describe('in a session', () => {
+  test('the source says END and stays for acks until its stdin closes', async () => {
+    const child = read({ session: session() });
+    await child.until((messages) => messages.some(isEnd));
+    child.send(oneState(2, 7));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(child.process.exitCode).toBeNull();
+    expect(child.confirmed()).toEqual([oneState(2).state]);
+    const { code, messages } = await child.end().finished;
+    expect([code, messages.filter(isEnd).length, statuses(messages).at(-1)]).toEqual([0, 1, 'two COMPLETE']);
+  });
+
+  test('without a session it says nothing of it and does not wait', async () => {
+    const { code, messages } = await read().finished;
+    expect([code, messages.some(isEnd)]).toEqual([0, false]);
+  });
+
+  test('acks are confirmed while the source still reads', async () => {
+    const child = read({ config: { count: 40, delay_ms: 20 }, session: session() });
+    await child.until((messages) => count(messages, 'STATE') > 0);
+    child.send(oneState(2, 1));
+    await child.until((messages) => count(messages, 'RECORD') > 20);
+    expect(child.confirmed()).toEqual([oneState(2).state]);
+  });
+
+  test('of the acks that pile up the newest is confirmed, one at a time', async () => {
+    const child = read({ config: { confirm_ms: 150 }, session: session() });
+    await child.until((messages) => messages.some(isEnd));
+    child.send(oneState(1, 1));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    child.send(oneState(2, 2), oneState(3, 3), oneState(4, 4)).end();
+    expect((await child.finished).code).toBe(0);
+    expect(child.confirmed()).toEqual([oneState(1).state, oneState(4).state]);
+  });
+
+  test('a confirmation that fails fails the run', async () => {
+    const child = read({ config: { behaviour: 'confirm_fails', count: 1000, delay_ms: 5 }, session: session() });
+    await child.until((messages) => count(messages, 'STATE') > 0);
+    const { code, messages } = await child.send(oneState(2, 1)).finished;
+    expect([code, messages.at(-1)!['trace'].error.message, messages.some(isEnd)]).toEqual([75, 'the slot cannot be moved', false]);
+  });
+
+  test('junk on stdin is passed over with a warning', async () => {
+    const child = read({ session: session() });
+    const { code, messages } = await child.send('', 'hello', '{"type":"STATE"}', oneState(2, 1)).end().finished;
+    expect(code).toBe(0);
+    expect(messages.filter(({ log }) => log?.level === 'WARN').length).toBe(3);
+    expect(child.confirmed()).toEqual([oneState(2).state]);
+  });
+
+  test('the end of stdin before END stops the source at the next state, cleanly', async () => {
+    const child = read({ config: { count: 1000, delay_ms: 10, every: 10 }, session: session() });
+    await child.until((messages) => count(messages, 'RECORD') > 12);
+    const { code, messages } = await child.end().finished;
+    expect(code).toBe(0);
+    const data = messages.filter(({ type }) => type === 'RECORD' || type === 'STATE');
+    expect([data.at(-1)!.type, count(messages, 'RECORD') % 10, messages.some(isEnd)]).toEqual(['STATE', 0, false]);
+    expect(statuses(messages)).toEqual(['one STARTED', 'one INCOMPLETE']);
+  });
+
+  test.each([['source.after_state', 1, false], ['source.after_end', 2, true]])('the failpoint %s kills it there', async (name, states, end) => {
+    const { signal, messages } = await read({ session: session({ failpoints: [`${name}:kill`] }) }).finished;
+    expect([signal, count(messages, 'STATE'), messages.some(isEnd)]).toEqual(['SIGKILL', states, end]);
+  });
+
+  test('the failpoint source.before_confirm kills it there', async () => {
+    const child = read({ session: session({ failpoints: ['source.before_confirm:kill'] }) }).send(oneState(2, 1));
+    expect((await child.finished).signal).toBe('SIGKILL');
+    expect(child.confirmed()).toEqual([]);
+  });
+});
+
+describe('SIGTERM and SIGINT', () => {
+  test.each([['SIGTERM', 143], ['SIGINT', 130]] as const)('%s stops at the next state, without COMPLETE, with exit %i', async (name, exit) => {
+    const child = read({ config: { count: 1000, delay_ms: 10, every: 10 } });
+    await child.until((messages) => count(messages, 'RECORD') > 12);
+    const { code, messages } = await child.kill(name).finished;
+    const data = messages.filter(({ type }) => type === 'RECORD' || type === 'STATE');
+    expect([code, data.at(-1)!.type, statuses(messages)]).toEqual([exit, 'STATE', ['one STARTED', 'one INCOMPLETE']]);
+  });
+
+  test('stop at once a source that waits at a boundary', async () => {
+    const child = read({ config: { behaviour: 'idle' } });
+    await child.until((messages) => count(messages, 'STATE') === 1);
+    const began = Date.now();
+    expect((await child.kill('SIGTERM').finished).code).toBe(143);
+    expect(Date.now() - began).toBeLessThan(4000);
+  });
+
+  test('are heard by the generator as the abort signal, and what it throws then is no failure', async () => {
+    const child = read({ config: { behaviour: 'abort_error', every: 3 } });
+    await child.until((messages) => count(messages, 'RECORD') === 2);
+    const { code, messages } = await child.kill('SIGTERM').finished;
+    expect([code, messages.some(({ trace }) => trace?.error)]).toEqual([143, false]);
+  });
+
+  test('reach a source that never waits for anything', async () => {
+    const child = read({ config: { count: 1e9, every: 50 } });
+    await child.until((messages) => messages.length > 100);
+    expect((await child.kill('SIGTERM').finished).code).toBe(143);
+  });
+
+  test('twice end the process at once', async () => {
+    const child = read({ config: { count: 1000, delay_ms: 50, every: 900 } });
+    await child.until((messages) => count(messages, 'RECORD') > 0);
+    child.kill('SIGTERM');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await child.kill('SIGTERM').finished).code).toBe(143);
+  });
+});
+
+describe('backpressure', () => {
+  test('a source whose reader sleeps stays small', async () => {
+    const files = scratch();
+    const args = ['read', '--config', files.file('c.json', { count: 200_000, padding: 1000, every: 1e9 }), '--catalog', files.file('k.json', catalog)];
+    const child = spawn(process.execPath, [fixture('source-counter'), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const rss = Number(execFileSync('ps', ['-o', 'rss=', '-p', String(child.pid)], { encoding: 'utf8' }));
+      expect(rss).toBeLessThan(150_000);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
+
+describe('the runner\'s death', () => {
+  test('is noticed by a failed write: exit 1, without a word', async () => {
+    const child = read({ config: { count: 100_000, delay_ms: 1 } });
+    await child.until((messages) => count(messages, 'RECORD') > 0);
+    child.process.stdout!.destroy();
+    const { code, stderr } = await child.finished;
+    expect([code, stderr]).toEqual([1, '']);
+  });
+
+  test('is noticed by the change of the parent, within 10 seconds', async () => {
+    const files = scratch();
+    const args = ['read', '--config', files.file('c.json', { behaviour: 'idle', every: 1e9 }), '--catalog', files.file('k.json', catalog)];
+    // A parent that starts the source, with an output that never fails, and dies.
+    const parent = spawn('sh', ['-c', '"$0" "$@" > out 2> err & echo $!; exec sleep 600', process.execPath, fixture('source-counter'), ...args], {
+      cwd: files.path, stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const pid = Number(await new Promise<string>((resolve) => parent.stdout.once('data', (data: Buffer) => resolve(data.toString()))));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    parent.kill('SIGKILL');
+    const began = Date.now();
+    while (isAlive(pid) && Date.now() - began < 12_000) await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(Date.now() - began).toBeLessThan(10_000);
+  }, 15_000);
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  } catch {
+    return false;
+  }
+}
