@@ -6,7 +6,7 @@ export interface ConnectorErrorOptions {
   readonly code?: string;
   readonly cause?: unknown;
   /** The stream that failed, when only one did. */
-  readonly stream?: { readonly name: string; readonly namespace?: string | undefined };
+  readonly stream?: { readonly name: string; readonly namespace?: string | null | undefined };
   /** For people who debug: never shown to a user by default. Holds no row values and no secrets. */
   readonly internalMessage?: string;
 }
