@@ -1,0 +1,75 @@
+import type { AirbyteStream } from '@tapline/protocol';
+import { describe, expect, test } from 'vitest';
+import { configureCatalog, parseMode, rulesOfList, ruleOfModeFlag, type ConfigureOptions, type StreamRule } from './index.js';
+
+const orders: AirbyteStream = {
+  name: 'orders', namespace: 'public', supported_sync_modes: ['full_refresh', 'incremental'], source_defined_primary_key: [['id']],
+  json_schema: { type: 'object', required: ['id', 'body'], properties: { id: {}, body: {}, updated_at: {} } },
+};
+const lake: ConfigureOptions = { rules: [], defaultRead: 'full_refresh', destinationModes: ['append', 'overwrite'], destinationLabel: 's3' };
+const configure = (stream: AirbyteStream, options: Partial<ConfigureOptions> = {}) => configureCatalog({ streams: [stream] }, { ...lake, ...options }).streams[0]!;
+const withMode = (mode: string, options: Partial<ConfigureOptions> = {}, stream = orders) => configure(stream, { rules: [ruleOfModeFlag(`*=${mode}`)], ...options });
+
+describe('MODE', () => {
+  test.each([
+    ['full_refresh', { read: 'full_refresh' }],
+    ['full_refresh/append', { read: 'full_refresh', write: 'append' }],
+    ['incremental:updated_at', { read: 'incremental', cursor: 'updated_at' }],
+    ['incremental:updated_at/append_dedup', { read: 'incremental', cursor: 'updated_at', write: 'append_dedup' }],
+    ['incremental:"odd/""c"/append', { read: 'incremental', cursor: 'odd/"c', write: 'append' }],
+    ['cdc/merge', { read: 'cdc', write: 'append_dedup' }],
+  ])('%s is read', (text, wish) => expect(parseMode(text)).toEqual(wish));
+  test.each([['ful_refresh', "'full_refresh'"], ['full_refresh:id', 'cursor'], ['cdc/overwrite', 'append or merge'], ['incremental:', 'Name a column'], ['full_refresh/', 'There are'], ['', 'There are']])(
+    '%j is a config_error that shows the grammar', (text, hint) => expect(() => parseMode(text)).toThrow(expect.objectContaining({ kind: 'config_error', message: expect.stringContaining(hint) as string })),
+  );
+});
+
+describe('modes of a stream', () => {
+  test('full_refresh/overwrite is the default', () => {
+    expect(configure(orders)).toMatchObject({ sync_mode: 'full_refresh', destination_sync_mode: 'overwrite', cursor_field: [], primary_key: [['id']] });
+  });
+  test('incremental appends into a lake, and dedups where the destination can and a key is known', () => {
+    expect(withMode('incremental:updated_at')).toMatchObject({ sync_mode: 'incremental', destination_sync_mode: 'append', cursor_field: ['updated_at'] });
+    const warehouse = { destinationModes: ['append', 'overwrite', 'append_dedup'] };
+    expect(withMode('incremental:updated_at', warehouse).destination_sync_mode).toBe('append_dedup');
+    expect(withMode('incremental:updated_at', warehouse, { ...orders, source_defined_primary_key: [] }).destination_sync_mode).toBe('append');
+  });
+  test('a stream that can only be read incrementally is, by its own cursor', () => {
+    expect(configure({ ...orders, supported_sync_modes: ['incremental'], default_cursor_field: ['updated_at'] })).toMatchObject({ sync_mode: 'incremental', cursor_field: ['updated_at'] });
+  });
+  test('where the source replicates, cdc is the default', () => {
+    expect(configure({ ...orders, source_defined_cursor: true }, { defaultRead: 'cdc' })).toMatchObject({ sync_mode: 'incremental', destination_sync_mode: 'append', cursor_field: [] });
+  });
+  test.each([
+    ['a cursor that is not there', () => withMode('incremental:udated_at'), "no column 'udated_at'. Did you mean 'updated_at'"],
+    ['no cursor at all', () => withMode('incremental'), 'needs a cursor'],
+    ['a mode that the stream cannot', () => withMode('incremental:id', {}, { ...orders, supported_sync_modes: ['full_refresh'] }), 'offers full_refresh'],
+    ['a mode that the destination cannot', () => withMode('incremental:id/append_dedup'), 's3 cannot append_dedup; it offers append, overwrite'],
+    ['dedup without a key', () => withMode('incremental:id/append_dedup', { destinationModes: [] }, { ...orders, source_defined_primary_key: [] }), 'no primary key'],
+    ['cdc from a source that does not replicate', () => withMode('cdc'), 'replication=cdc'],
+  ])('%s is a config_error', (_, run, message) => {
+    expect(run).toThrow(expect.objectContaining({ kind: 'config_error', message: expect.stringContaining(message) as string }));
+    expect(run).toThrow(/public\.orders/);
+  });
+  test('a destination that does not say what it can is not restricted', () => {
+    expect(configure(orders, { destinationModes: undefined }).destination_sync_mode).toBe('overwrite');
+  });
+});
+
+describe('columns', () => {
+  const columns = (selection: StreamRule['columns'], mode?: string): StreamRule[] => [
+    { ...rulesOfList('*')[0]!, columns: selection }, ...(mode ? [ruleOfModeFlag(`*=${mode}`)] : []),
+  ];
+  const names = (rules: StreamRule[]) => Object.keys(configure(orders, { rules }).stream.json_schema['properties'] as object);
+  test('only those named travel, in the order of the stream', () => {
+    expect(names(columns({ only: ['updated_at', 'id'] }))).toEqual(['id', 'updated_at']);
+    expect(configure(orders, { rules: columns({ exclude: ['body'] }) }).stream.json_schema['required']).toEqual(['id']);
+  });
+  test('keys and the cursor cannot be left out', () => {
+    expect(() => names(columns({ exclude: ['id'] }))).toThrow(/'id' cannot be left out/);
+    expect(() => names(columns({ only: ['id'] }, 'incremental:updated_at'))).toThrow(/'updated_at' cannot be left out/);
+  });
+  test('an unknown column is a config_error with the nearest name', () => {
+    expect(() => names(columns({ only: ['id', 'boddy'] }))).toThrow(/no column 'boddy'\. Did you mean 'body'/);
+  });
+});
