@@ -93,6 +93,6 @@ async function* withIdleTimeout(input: AsyncIterable<Buffer>, idleTimeoutMs: num
     }
   } finally {
     // Not awaited: an input that went silent would never settle its return().
-    void iterator.return?.();
+    iterator.return?.().catch(() => {});
   }
 }

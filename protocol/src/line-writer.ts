@@ -7,6 +7,7 @@ import type { Writable } from 'node:stream';
 export class LineWriter {
   readonly #stream: Writable;
   #failure: Error | undefined;
+  #draining: Promise<void> | undefined;
 
   constructor(stream: Writable) {
     this.#stream = stream;
@@ -20,17 +21,26 @@ export class LineWriter {
 
   /** Lines already encoded, ends included. */
   bytes(lines: Buffer | string): Promise<void> {
-    if (this.#failure) return Promise.reject(this.#failure);
-    return this.#stream.write(lines) ? done : this.#drained();
+    const failure = this.#failed();
+    if (failure) return Promise.reject(failure);
+    if (this.#stream.write(lines)) return done;
+    return (this.#draining ??= this.#drained().finally(() => (this.#draining = undefined)));
   }
 
   /** Resolves when all that was written has left the process. */
   async end(): Promise<void> {
-    if (this.#failure) throw this.#failure;
+    const failure = this.#failed();
+    if (failure) throw failure;
     await new Promise<void>((resolve, reject) => {
       this.#stream.once('error', reject);
-      this.#stream.end(() => resolve());
+      this.#stream.end((error?: Error | null) => (error ? reject(error) : resolve()));
     });
+  }
+
+  /** A stream that was destroyed without an error (the reader's process ended) would never say 'drain' nor 'error' again. */
+  #failed(): Error | undefined {
+    if (this.#failure) return this.#failure;
+    return this.#stream.destroyed || this.#stream.writableEnded ? closed() : undefined;
   }
 
   #drained(): Promise<void> {
@@ -38,7 +48,7 @@ export class LineWriter {
       const settle = (): void => {
         this.#stream.off('drain', settle).off('error', settle).off('close', settle);
         if (this.#failure) reject(this.#failure);
-        else if (this.#stream.destroyed) reject(new Error('the output was closed before all was written'));
+        else if (this.#stream.destroyed) reject(closed());
         else resolve();
       };
       this.#stream.once('drain', settle).once('error', settle).once('close', settle);
@@ -47,3 +57,4 @@ export class LineWriter {
 }
 
 const done = Promise.resolve();
+const closed = (): Error => Object.assign(new Error('the output was closed before all was written'), { code: 'ERR_STREAM_DESTROYED' });

@@ -41,8 +41,8 @@ export const StateBody = z.looseObject({
   data: z.unknown().optional(),
   sourceStats: StateStats.nullish(),
   destinationStats: StateStats.nullish(),
-  /** An addition of platforms: rises over the life of a sync. */
-  id: z.number().nullish(),
+  /** An addition of platforms: rises over the life of a sync. A source's own field of that name may be anything. */
+  id: z.number().nullish().catch(undefined),
 });
 export type StateBody = z.infer<typeof StateBody>;
 

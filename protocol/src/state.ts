@@ -49,26 +49,22 @@ export function summarizeState(body: string): StateSummary {
 
 /**
  * Gives a state the platform's `id`, and `sourceStats` where the source sent none. Inserted at the front, so that
- * {@link untagState} gives back the source's bytes; an `id` of the source's own is taken out.
+ * {@link untagState} gives back the source's bytes; an `id` of the source's own is taken out. The counts stand before
+ * the id: behind it they are the source's own.
  */
 export function tagState(body: string, id: number, recordCount: number): string {
-  const bytes = Buffer.from(body);
+  const bare = withoutMember(body, 'id');
   let hasStats = false;
-  let own: readonly [number, number] | undefined;
-  const members: number[] = [];
-  forEachMember(bytes, 0, (key, _valueStart, valueEnd, memberStart) => {
-    members.push(memberStart);
+  forEachMember(Buffer.from(bare), 0, (key) => {
     if (key === 'sourceStats') hasStats = true;
-    if (key === 'id') own = [memberStart, valueEnd];
   });
-  const rest = own ? without(bytes, own, members) : bytes.toString('utf8', 1);
-  const tag = `"id":${id}${hasStats ? '' : `,"sourceStats":{"recordCount":${recordCount}}`}`;
-  return rest.trimStart().startsWith('}') ? `{${tag}}` : `{${tag},${rest}`;
+  const tag = `${hasStats ? '' : `"sourceStats":{"recordCount":${recordCount}},`}"id":${id}`;
+  return /^\{\s*\}/.test(bare) ? `{${tag}${bare.slice(1)}` : `{${tag},${bare.slice(1)}`;
 }
 
 /** The source's own bytes of a state that {@link tagState} tagged; any other state as it is. */
 export const untagState = (body: string): string =>
-  body.replace(/^\{"id":\d+(?:,"sourceStats":\{"recordCount":\d+\})?(?:,|(?=\}))/, '{');
+  body.replace(/^\{(?:"sourceStats":\{"recordCount":\d+\},)?"id":\d+(?:,|(?=\s*\}))/, '{');
 
 /** Adds what a destination counted, before the closing brace. */
 export function withDestinationStats(body: string, recordCount: number): string {
@@ -95,12 +91,23 @@ export function mergeStates(states: readonly string[], next: string): string[] {
   return [...kept, next];
 }
 
-function without(bytes: Buffer, [start, end]: readonly [number, number], members: readonly number[]): string {
-  const index = members.indexOf(start);
-  const next = members[index + 1];
-  if (next !== undefined) return bytes.toString('utf8', 1, start) + bytes.toString('utf8', next);
-  const before = bytes.toString('utf8', 1, start).replace(/,\s*$/, '');
-  return before + bytes.toString('utf8', end);
+/** The object without all members of this name, everything else byte for byte. */
+function withoutMember(body: string, name: string): string {
+  const bytes = Buffer.from(body);
+  let own: readonly [number, number] | undefined;
+  let next: number | undefined;
+  forEachMember(bytes, 0, (key, _valueStart, valueEnd, memberStart) => {
+    if (own) {
+      next = memberStart;
+      return true;
+    }
+    if (key === name) own = [memberStart, valueEnd];
+    return false;
+  });
+  if (!own) return body;
+  const before = bytes.toString('utf8', 0, own[0]);
+  const rest = next === undefined ? before.replace(/,\s*$/, '') + bytes.toString('utf8', own[1]) : before + bytes.toString('utf8', next);
+  return withoutMember(rest, name);
 }
 
 function parseJson(text: string): unknown {
