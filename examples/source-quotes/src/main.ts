@@ -1,0 +1,4 @@
+import { run } from '@tapline/sdk';
+import { source } from './source.js';
+
+await run(source);
