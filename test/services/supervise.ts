@@ -62,7 +62,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C', HOME: dir, ...options.env },
-    ...(user ?? {}),
+    ...user,
   });
   const exited = new Promise<void>((resolve, reject) => {
     shell.once('exit', () => resolve());
