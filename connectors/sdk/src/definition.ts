@@ -69,6 +69,8 @@ export interface DestinationDefinition<Config> extends Definition<Config> {
   /** With the extension `batch`. */
   readonly batchFormats?: readonly ('arrow' | 'parquet')[];
   readonly syncModes: readonly ('append' | 'overwrite' | 'append_dedup')[];
+  /** What to do instead of a mode that is not offered: a sentence for the user, without a full stop. */
+  readonly modeAdvice?: Readonly<Record<string, string>>;
   /** The simple form: batches of parsed records. Exactly one of `open` and `consume` is given. */
   open?(context: WriteContext<Config>): Promise<RecordWriter>;
   /** The raw form, for destinations that read bytes: it owns stdin and answers states itself. Resolves when all is committed. */

@@ -32,7 +32,11 @@ function requireModes<Config>(definition: SourceDefinition<Config> | Destination
   }
   const mode = configured.destination_sync_mode;
   if ((definition.syncModes as readonly string[]).includes(mode)) return;
-  throw configError(`${definition.name} cannot write the stream ${name} as ${mode}, only as ${definition.syncModes.join(' or ')}`, { code: 'unsupported_mode' });
+  const advice = definition.modeAdvice?.[mode];
+  throw configError(
+    `${definition.name} cannot write the stream ${name} as ${mode}, only as ${definition.syncModes.join(' or ')}${advice === undefined ? '' : `. ${advice}`}`,
+    { code: 'unsupported_mode' },
+  );
 }
 
 /** What a `--state` file says. */

@@ -44,6 +44,11 @@ describe('a RECORD line', () => {
     });
   });
 
+  test('carries what was changed in it behind its data', async () => {
+    const { stdout } = await read({ config: { behaviour: 'values' } }).finished;
+    expect(stdout).toContain('},"meta":{"changes":[{"field":"cut","change":"TRUNCATED","reason":"SOURCE_FIELD_SIZE_LIMITATION"}]}}}\n');
+  });
+
   test('that somebody else encoded passes as it is, after the STARTED of its stream', async () => {
     const { stdout, messages } = await read({ config: { behaviour: 'lines' } }).finished;
     expect(stdout).toContain('{"type":"RECORD","record":{"stream":"one","data":{"n":1}}}\n');
