@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { stateLine, tagState } from '@tapline/protocol';
 import { describe, expect, test } from 'vitest';
 import { catalog, fixture, scratch, session, start, type Child, type Message } from './fixtures/start.js';
 
@@ -24,10 +25,11 @@ const statuses = (messages: readonly Message[]): string[] =>
   messages.flatMap(({ trace }) => (trace?.stream_status ? [`${trace.stream_status.stream_descriptor.name} ${trace.stream_status.status}`] : []));
 const count = (messages: readonly Message[], type: string): number => messages.filter((message) => message.type === type).length;
 const isEnd = ({ type, tapline }: Message): boolean => type === 'TAPLINE' && tapline.type === 'END';
-const oneState = (n: number, id?: number) => ({
-  type: 'STATE',
-  state: { ...(id && { id, sourceStats: { recordCount: 2 } }), type: 'STREAM', stream: { stream_descriptor: { name: 'one', namespace: 'n' }, stream_state: { n } } },
+const oneState = (n: number) => ({
+  type: 'STATE', state: { type: 'STREAM', stream: { stream_descriptor: { name: 'one', namespace: 'n' }, stream_state: { n } } },
 });
+/** As the runner writes it. */
+const ack = (n: number, id: number): string => stateLine(tagState(JSON.stringify(oneState(n).state), id, 2)).trimEnd();
 
 describe('a RECORD line', () => {
   test('begins with type, stream, namespace, emitted_at, data, in this order and without a space', async () => {
@@ -113,7 +115,7 @@ describe('in a session', () => {
   test('the source says END and stays for acks until its stdin closes', async () => {
     const child = read({ session: session() });
     await child.until((messages) => messages.some(isEnd));
-    child.send(oneState(2, 7));
+    child.send(ack(2, 7));
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(child.process.exitCode).toBeNull();
     expect(child.confirmed()).toEqual([oneState(2).state]);
@@ -129,7 +131,7 @@ describe('in a session', () => {
   test('acks are confirmed while the source still reads', async () => {
     const child = read({ config: { count: 40, delay_ms: 20 }, session: session() });
     await child.until((messages) => count(messages, 'STATE') > 0);
-    child.send(oneState(2, 1));
+    child.send(ack(2, 1));
     await child.until((messages) => count(messages, 'RECORD') > 20);
     expect(child.confirmed()).toEqual([oneState(2).state]);
   });
@@ -137,9 +139,9 @@ describe('in a session', () => {
   test('of the acks that pile up the newest is confirmed, one at a time', async () => {
     const child = read({ config: { confirm_ms: 150 }, session: session() });
     await child.until((messages) => messages.some(isEnd));
-    child.send(oneState(1, 1));
+    child.send(ack(1, 1));
     await new Promise((resolve) => setTimeout(resolve, 50));
-    child.send(oneState(2, 2), oneState(3, 3), oneState(4, 4)).end();
+    child.send(ack(2, 2), ack(3, 3), ack(4, 4)).end();
     expect((await child.finished).code).toBe(0);
     expect(child.confirmed()).toEqual([oneState(1).state, oneState(4).state]);
   });
@@ -147,13 +149,13 @@ describe('in a session', () => {
   test('a confirmation that fails fails the run', async () => {
     const child = read({ config: { behaviour: 'confirm_fails', count: 1000, delay_ms: 5 }, session: session() });
     await child.until((messages) => count(messages, 'STATE') > 0);
-    const { code, messages } = await child.send(oneState(2, 1)).finished;
+    const { code, messages } = await child.send(ack(2, 1)).finished;
     expect([code, messages.at(-1)!['trace'].error.message, messages.some(isEnd)]).toEqual([75, 'the slot cannot be moved', false]);
   });
 
   test('junk on stdin is passed over with a warning', async () => {
     const child = read({ session: session() });
-    const { code, messages } = await child.send('', 'hello', '{"type":"STATE"}', oneState(2, 1)).end().finished;
+    const { code, messages } = await child.send('', 'hello', '{"type":"STATE"}', ack(2, 1)).end().finished;
     expect(code).toBe(0);
     expect(messages.filter(({ log }) => log?.level === 'WARN').length).toBe(3);
     expect(child.confirmed()).toEqual([oneState(2).state]);
@@ -175,7 +177,7 @@ describe('in a session', () => {
   });
 
   test('the failpoint source.before_confirm kills it there', async () => {
-    const child = read({ session: session({ failpoints: ['source.before_confirm:kill'] }) }).send(oneState(2, 1));
+    const child = read({ session: session({ failpoints: ['source.before_confirm:kill'] }) }).send(ack(2, 1));
     expect((await child.finished).signal).toBe('SIGKILL');
     expect(child.confirmed()).toEqual([]);
   });
