@@ -20,7 +20,7 @@ test('messages become lines, in the order of the calls', async () => {
 describe('awaiting it', () => {
   test('bounds what lies in memory to one line over the stream\'s own mark', async () => {
     let most = 0;
-    const slow = new Writable({ highWaterMark: 1000, write: (_chunk, _encoding, next) => void setTimeout(next, 1) });
+    const slow = new Writable({ highWaterMark: 1000, write: (_chunk, _encoding, next) => void setTimeout(() => next(), 1) });
     const writer = new LineWriter(slow);
     for (let i = 0; i < 50; i++) {
       await writer.bytes('x'.repeat(400));
@@ -30,7 +30,7 @@ describe('awaiting it', () => {
   });
 
   test('many calls at once are all settled by one drain', async () => {
-    const slow = new Writable({ highWaterMark: 1, write: (_chunk, _encoding, next) => void setTimeout(next, 1) });
+    const slow = new Writable({ highWaterMark: 1, write: (_chunk, _encoding, next) => void setTimeout(() => next(), 1) });
     const writer = new LineWriter(slow);
     await Promise.all(Array.from({ length: 50 }, () => writer.bytes('x\n')));
     expect(slow.listenerCount('drain')).toBe(0);

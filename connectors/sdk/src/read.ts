@@ -48,7 +48,7 @@ export async function runRead<Config>(options: ReadOptions<Config>): Promise<num
     await Promise.race([acks.done, aborted(shutdown.signal)]);
   }
   await acks?.settled();
-  if (confirmFailure !== undefined) throw confirmFailure;
+  if (confirmFailure !== undefined) throw toConnectorError(confirmFailure);
   if (worst) return exitCodeOf(worst);
   return shutdown.signal.aborted ? shutdown.exitCode : ExitCode.ok;
 }

@@ -1,8 +1,8 @@
 /** `write` for destinations that take batches of parsed records: reads stdin, flushes, sends states back. */
 import type { Readable } from 'node:stream';
 import {
-  MessageType, protocolError, readBlocks, RecordBody, splitBlock, stateBodyOf, stateLine, streamKey, summarizeState, TraceBody, withDestinationStats,
-  type ConfiguredStream, type Line,
+  MessageType, protocolError, readBlocks, splitBlock, stateBodyOf, stateLine, streamKey, summarizeState, TraceBody, withDestinationStats,
+  type ConfiguredStream, type Line, type RecordBody,
 } from '@tapline/protocol';
 import type { IncomingRecord, RecordWriter, WriteContext } from './definition.js';
 import type { Output } from './output.js';
