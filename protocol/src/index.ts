@@ -5,6 +5,7 @@ export * from './extension.js';
 export * from './failpoint.js';
 export * from './line-reader.js';
 export * from './line-writer.js';
+export * from './message.js';
 export * from './messages.js';
 export * from './scan.js';
 export * from './state.js';

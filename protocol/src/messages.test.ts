@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { z } from 'zod';
+import { Message } from './message.js';
 import {
-  AirbyteStream, CatalogBody, ConfiguredCatalog, ConfiguredStream, ConnectionStatusBody, ControlBody, LogBody, MessageType, RecordBody, SpecBody, StateBody, TraceBody,
+  AirbyteStream, CatalogBody, ConfiguredCatalog, ConfiguredStream, ConnectionStatusBody, ControlBody, DestinationCatalogBody, LogBody, MessageType, RecordBody, SpecBody, StateBody, TraceBody,
 } from './messages.js';
 
 const stream = { stream_descriptor: { name: 'orders', namespace: null } };
@@ -29,6 +30,7 @@ const samples: [string, z.ZodType, unknown][] = [
   ['a TRACE ANALYTICS', TraceBody, { type: 'ANALYTICS', emitted_at: 1, analytics: { type: 't', value: null } }],
   ['a TRACE of an unknown kind', TraceBody, { type: 'LATER', emitted_at: 1 }],
   ['a CONTROL', ControlBody, { type: 'CONNECTOR_CONFIG', emitted_at: 1.5, connectorConfig: { config: { token: 't' } } }],
+  ['a DESTINATION_CATALOG', DestinationCatalogBody, { operations: [{ object_name: 'Contact', sync_mode: 'update', json_schema: {}, matching_keys: [['email']] }] }],
   ['a configured catalog', ConfiguredCatalog, { streams: [{ stream: airbyteStream, sync_mode: 'incremental', destination_sync_mode: 'append_dedup', cursor_field: ['a'], primary_key: [['id']], generation_id: 1, minimum_generation_id: 0, sync_id: 3, include_files: false }] }],
 ];
 
@@ -49,6 +51,21 @@ describe('what breaks the protocol is refused', () => {
     ['a configured stream without a destination mode', ConfiguredStream, { stream: airbyteStream, sync_mode: 'full_refresh' }],
     ['an unknown sync mode', ConfiguredStream, { stream: airbyteStream, sync_mode: 'cdc', destination_sync_mode: 'append' }],
   ])('%s', (_what, schema, body) => expect(schema.safeParse(body).success).toBe(false));
+});
+
+describe('a whole message', () => {
+  const members = {
+    RECORD: 'record', STATE: 'state', LOG: 'log', SPEC: 'spec', CONNECTION_STATUS: 'connectionStatus', CATALOG: 'catalog', TRACE: 'trace', CONTROL: 'control',
+    DESTINATION_CATALOG: 'destination_catalog',
+  };
+  test.each(Object.entries(members))('of type %s carries its body as %s', (type, member) => {
+    const [, , body] = samples.find(([what]) => what.includes(` ${type}`))!;
+    expect(Message.parse({ type, [member]: body, extra: 1 })).toMatchObject({ type, extra: 1 });
+    expect(Message.safeParse({ type, body }).success).toBe(false);
+  });
+  test('of type TAPLINE carries an extension', () => {
+    expect(Message.parse({ type: 'TAPLINE', tapline: { type: 'END' } })).toMatchObject({ tapline: { type: 'END' } });
+  });
 });
 
 test('the message types are those of the protocol, and TAPLINE', () => {

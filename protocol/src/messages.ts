@@ -141,6 +141,19 @@ export type ConfiguredStream = z.infer<typeof ConfiguredStream>;
 export const ConfiguredCatalog = z.looseObject({ streams: z.array(ConfiguredStream) });
 export type ConfiguredCatalog = z.infer<typeof ConfiguredCatalog>;
 
+/** What a destination can take, by object (reverse ETL). */
+export const DestinationCatalogBody = z.looseObject({
+  operations: z.array(
+    z.looseObject({
+      object_name: z.string(),
+      sync_mode: DestinationSyncMode,
+      json_schema: JsonSchema,
+      matching_keys: z.array(z.array(z.string())).nullish(),
+    }),
+  ),
+});
+export type DestinationCatalogBody = z.infer<typeof DestinationCatalogBody>;
+
 export const SourceExtension = z.enum(['ack', 'end', 'schema', 'generation', 'batch']);
 export const DestinationExtension = z.enum(['checkpoint', 'schema', 'generation', 'partial', 'batch']);
 export type SourceExtension = z.infer<typeof SourceExtension>;
