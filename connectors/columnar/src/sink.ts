@@ -46,7 +46,12 @@ export interface Commit {
   /** Generations that were begun since the last commit. An open generation that is begun again goes on. */
   readonly begun: readonly GenerationBegin[];
   /** Streams whose open generation ends with this commit. */
-  readonly completed: readonly StreamDescriptor[];
+  readonly completed: readonly CompletedGeneration[];
+}
+
+/** Which generation of the stream ended: a later one may have begun within the same commit. */
+export interface CompletedGeneration extends StreamDescriptor {
+  readonly generation?: number;
 }
 
 export interface GenerationBegin {

@@ -1,0 +1,115 @@
+/** The one statement that turns a file of lines into Parquet. */
+import type { ColumnPlan } from './column-plan.js';
+import { extraColumn } from './column-plan.js';
+import { mayFail, readType, sqlName, sqlString, valueSql, type Reader } from './value-sql.js';
+
+export interface CopyRequest {
+  readonly input: string;
+  /** A file, or a folder where `partition` is given. */
+  readonly output: string;
+  readonly plan: ColumnPlan;
+  readonly reader: Reader;
+  /** A column `_tapline_extra` is written (and read, by the walked reader). */
+  readonly extra: boolean;
+  /** Longest line of the input, in bytes. */
+  readonly longestLine: number;
+  readonly rowsPerGroup: number;
+  readonly compression: Compression;
+  readonly partition: Partition | undefined;
+  readonly stamp: RowStamp;
+}
+
+export type Compression = 'zstd' | 'snappy' | 'gzip' | 'none';
+
+/** Hive folders by the UTC day, or day and hour, of a date or timestamp column. */
+export interface Partition {
+  /** Name of the column in Parquet; `_airbyte_extracted_at` is allowed. */
+  readonly column: string;
+  readonly hour: boolean;
+}
+
+/** What the rows carry besides their data. */
+export interface RowStamp {
+  /** Unique over the stream's life together with the row's order. */
+  readonly rawIdPrefix: string;
+  readonly generation: number;
+  readonly syncId: number | undefined;
+  /** Commit position and first row number of the file: the two halves of `_tapline_order`. */
+  readonly seq: number;
+  readonly firstRow: number;
+  /** Milliseconds; for a record without a usable `emitted_at`. */
+  readonly now: number;
+}
+
+/** Named so that no column of the data can collide: partition columns do not land in the files. */
+export const partitionKeys = { date: '__tapline_date', hour: '__tapline_hour' } as const;
+
+export function copySql(request: CopyRequest): string {
+  const { compression, output, partition, rowsPerGroup } = request;
+  const codec = compression === 'none' ? 'uncompressed' : compression;
+  const by = partition ? `, PARTITION_BY (${partition.hour ? `${partitionKeys.date}, ${partitionKeys.hour}` : partitionKeys.date})` : '';
+  return `COPY (${selectSql(request)}) TO ${sqlString(output)} (FORMAT parquet, COMPRESSION ${codec}, ROW_GROUP_SIZE ${rowsPerGroup}, RETURN_STATS${by})`;
+}
+
+/** Three layers: members of the line (r), values (v), the row. */
+function selectSql(request: CopyRequest): string {
+  const { plan, reader, extra, stamp, partition } = request;
+  const { columns } = plan;
+  const raw = columns.map((column, i) => `record.data.${sqlName(memberName(column.field, i, reader))} AS r${i}`);
+  const values = columns.map((column, i) => `${valueSql(column.type, `r${i}`, reader)} AS v${i}`);
+  const rows = columns.map((column, i) => `v${i} AS ${sqlName(column.name)}`);
+  const computed = `${sqlString(hex(stamp.seq))} || lpad(to_hex(n), 16, '0')`;
+  const own = `record.data.${sqlName(memberName('_tapline_order', columns.length, reader))}`;
+
+  const first = [...raw, 'record.emitted_at AS e', 'record.meta.changes AS ch', `row_number() OVER () + ${stamp.firstRow - 1} AS n`];
+  if (plan.ownOrder) first.push(`${own} AS own_order`);
+  if (extra && reader === 'walked') first.push('record.extra AS x');
+  const emitted = `coalesce(e, ${stamp.now})`;
+  const second = [...values, 'r.*', `make_timestamptz(${emitted} * 1000) AS extracted`];
+  second.push(`${plan.ownOrder ? `coalesce(own_order, ${computed})` : computed} AS o`);
+  const third = [...rows];
+  if (extra) third.push(`${reader === 'walked' ? 'x' : 'NULL::VARCHAR'} AS ${extraColumn}`);
+  third.push(
+    `${sqlString(stamp.rawIdPrefix)} || o AS _airbyte_raw_id`, 'extracted AS _airbyte_extracted_at', `${metaSql(request)} AS _airbyte_meta`,
+    `${stamp.generation}::BIGINT AS _airbyte_generation_id`, 'o AS _tapline_order',
+  );
+  if (partition) third.push(...partitionSql(request, partition));
+  // A record without data is none: the walker counts and reports it.
+  const where = columns.length > 0 || plan.ownOrder ? ' WHERE record.data IS NOT NULL' : '';
+  return `SELECT ${third.join(', ')} FROM (SELECT ${second.join(', ')} FROM (SELECT ${first.join(', ')} FROM ${readSql(request)}${where}) r)`;
+}
+
+function readSql({ input, plan, reader, extra, longestLine }: CopyRequest): string {
+  const members = plan.columns.map((column, i) => `${sqlName(memberName(column.field, i, reader))} ${readType(column.type, reader)}`);
+  if (plan.ownOrder) members.push(`${sqlName(memberName('_tapline_order', plan.columns.length, reader))} VARCHAR`);
+  const record = ['emitted_at BIGINT', 'meta STRUCT(changes STRUCT(field VARCHAR, "change" VARCHAR, reason VARCHAR)[])'];
+  if (members.length > 0) record.push(`data STRUCT(${members.join(', ')})`);
+  if (extra && reader === 'walked') record.push('extra VARCHAR');
+  return `read_json(${sqlString(input)}, format = 'newline_delimited', auto_detect = false, maximum_object_size = ${longestLine + 1024}, `
+    + `columns = {record: ${sqlString(`STRUCT(${record.join(', ')})`)}})`;
+}
+
+/** The walker names members by number: their own names may differ in case only, which no STRUCT allows. */
+export const memberName = (field: string, index: number, reader: Reader): string => (reader === 'raw' ? field : `c${index}`);
+
+/** Nearly every row has the same constant; the list of changes is built for the others alone. */
+function metaSql({ plan, reader, stamp }: CopyRequest): string {
+  const syncId = stamp.syncId === undefined ? '' : `"sync_id":${stamp.syncId},`;
+  const lost = plan.columns.flatMap((column, i) => (mayFail(column.type, reader) ? [{ field: column.field, test: `r${i} IS NOT NULL AND v${i} IS NULL` }] : []));
+  const entries = lost.map(({ field, test }) => `CASE WHEN ${test} THEN {'field': ${sqlString(field)}, 'change': 'NULLED', 'reason': 'DESTINATION_TYPECAST_ERROR'} END`);
+  const made = entries.length === 0 ? 'ch' : `list_concat(coalesce(ch, []), list_filter([${entries.join(', ')}], lambda c: c IS NOT NULL))`;
+  const any = ['len(ch) > 0', ...lost.map(({ test }) => `(${test})`)].join(' OR ');
+  return `CASE WHEN ${any} THEN ${sqlString(`{${syncId}"changes":`)} || to_json(${made})::VARCHAR || '}' ELSE ${sqlString(`{${syncId}"changes":[]}`)} END`;
+}
+
+function partitionSql({ plan }: CopyRequest, partition: Partition): string[] {
+  const index = plan.columns.findIndex((column) => column.name === partition.column);
+  const value = index === -1 ? 'extracted' : `v${index}`;
+  const part = (format: string, name: string): string => `coalesce(strftime(${value}, '${format}'), '${hiveNull}') AS ${name}`;
+  return partition.hour ? [part('%Y-%m-%d', partitionKeys.date), part('%H', partitionKeys.hour)] : [part('%Y-%m-%d', partitionKeys.date)];
+}
+
+/** The folder of rows whose partition column is null, as Hive named it. */
+export const hiveNull = '__HIVE_DEFAULT_PARTITION__';
+
+export const hex = (n: number): string => n.toString(16).padStart(16, '0');

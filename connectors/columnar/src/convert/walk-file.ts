@@ -1,0 +1,70 @@
+/** A spool of raw RECORD lines to a file of walked lines. */
+import { isUtf8 } from 'node:buffer';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { protocolError, readBlocks, splitBlock, type StreamDescriptor } from '@tapline/protocol';
+import type { ColumnPlan } from './column-plan.js';
+import { RecordWalker } from './walk-record.js';
+
+export interface WalkedFile {
+  readonly rows: number;
+  /** Records without `data`: left out. */
+  readonly dropped: number;
+  readonly longestLine: number;
+  readonly undeclared: ReadonlySet<string>;
+}
+
+export interface WalkRequest {
+  readonly input: string;
+  readonly output: string;
+  readonly plan: ColumnPlan;
+  readonly stream: StreamDescriptor;
+  readonly streamName: string;
+  /** Number of the first line among the stream's records of this run, from 1: for messages. */
+  readonly firstLine: number;
+}
+
+/** Written in pieces of this size, so that no file of small writes arises. */
+const pieceBytes = 1 << 20;
+
+/** Throws a protocol error that names the stream and the line's number for a line that is no record; never its content. */
+export async function walkFile(request: WalkRequest): Promise<WalkedFile> {
+  const walker = new RecordWalker(request.plan);
+  const undeclared = new Set<string>();
+  let [rows, dropped, longestLine, line] = [0, 0, 0, request.firstLine];
+  const output = await open(request.output, 'w');
+  try {
+    let piece: string[] = [];
+    let pending = 0;
+    const flush = async (): Promise<void> => {
+      if (pending > 0) await output.appendFile(Buffer.from(piece.join(''), 'latin1'));
+      piece = [];
+      pending = 0;
+    };
+    for await (const block of readBlocks(createReadStream(request.input, { highWaterMark: pieceBytes }))) {
+      const valid = isUtf8(block);
+      for (const { bytes } of splitBlock(block)) {
+        const walked = walker.walk(bytes, valid);
+        if (walked === 'malformed') throw malformed(request, line, bytes.length);
+        line++;
+        if (walked === 'no_data') {
+          dropped++;
+          continue;
+        }
+        rows++;
+        for (const field of walked.undeclared) undeclared.add(field);
+        piece.push(walked.line);
+        pending += walked.line.length;
+        longestLine = Math.max(longestLine, walked.line.length);
+        if (pending >= pieceBytes) await flush();
+      }
+    }
+    await flush();
+  } finally {
+    await output.close();
+  }
+  return { rows, dropped, longestLine, undeclared };
+}
+
+const malformed = ({ stream, streamName }: WalkRequest, line: number, bytes: number): Error =>
+  protocolError(`stream ${streamName}: record ${line} (a line of ${bytes} bytes) is not valid JSON of the form of a RECORD`, { stream });

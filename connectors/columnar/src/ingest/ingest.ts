@@ -1,0 +1,331 @@
+/**
+ * The write loop. Reading and spooling go on while one cut is being committed; a second cut that is due waits for it, and with
+ * it the reading: so at most one cut is under way and one is filling.
+ */
+import {
+  AirbyteStream, ConfiguredStream, TaplineBody, TraceBody, protocolError, readBlocks, streamKey, toConnectorError,
+  type Checkpoint, type StreamDescriptor,
+} from '@tapline/protocol';
+import { join } from 'node:path';
+import { commitCut } from './committer.js';
+import { Generations, generationOfCatalog } from './generations.js';
+import { Lane } from './lane.js';
+import { LineRouter, type ControlLine } from './line-router.js';
+import type { Limits, WriteColumnarRequest } from './options.js';
+import type { Stager } from './stager.js';
+import { StateLedger } from './state-ledger.js';
+
+export interface IngestRequest {
+  readonly request: WriteColumnarRequest;
+  readonly opened: { readonly checkpoint: Checkpoint | null; readonly seq: number };
+  readonly limits: Limits;
+  readonly stager: Stager;
+  readonly spoolDirectory: string;
+  /** Conversions that run at a time. */
+  readonly parallel: number;
+}
+
+/** Bytes that may wait in memory to be written, over all spools. */
+const maxPendingBytes = 16 << 20;
+/** Bytes read between two looks at that. */
+const reliefBytes = 1 << 20;
+
+export class Ingest {
+  readonly #request: WriteColumnarRequest;
+  readonly #limits: Limits;
+  readonly #stager: Stager;
+  readonly #spoolDirectory: string;
+  readonly #parallel: number;
+  readonly #router: LineRouter;
+  readonly #ledger: StateLedger;
+  readonly #generations: Generations;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #names = new Map<string, string[]>();
+  /** Lanes with lines after the last STATE. */
+  readonly #dirty = new Set<Lane>();
+  readonly #ignored = new Set<string>();
+  /** seq of the commit that is being filled. */
+  #seq: number;
+  #spools = 0;
+  #sinceAnyState = 0;
+  #bytesSinceCut = 0;
+  #rowsSinceCut = 0;
+  #lastCut = performance.now();
+  #inflight: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #ended = false;
+  #bytesSinceRelief = 0;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor({ request, opened, limits, stager, spoolDirectory, parallel }: IngestRequest) {
+    this.#request = request;
+    this.#limits = limits;
+    this.#stager = stager;
+    this.#spoolDirectory = spoolDirectory;
+    this.#parallel = parallel;
+    this.#seq = opened.seq + 1;
+    this.#ledger = new StateLedger(opened.checkpoint);
+    this.#generations = new Generations(opened.checkpoint);
+    this.#router = new LineRouter({
+      keysOfName: (name) => this.#names.get(name) ?? [],
+      records: (key, bytes, lines, longestLine) => this.#records(key, bytes, lines, longestLine),
+      ignored: (what, bytes) => this.#ignore(what, bytes),
+    });
+    for (const configured of request.catalog.streams) {
+      const lane = this.#addLane(configured);
+      const begin = request.session ? undefined : generationOfCatalog(configured, opened.checkpoint);
+      if (begin) this.#begin(lane, begin.generation, begin.minimum);
+    }
+  }
+
+  async run(): Promise<void> {
+    const { input, signal } = this.#request;
+    const stop = (): void => void input.destroy();
+    if (signal?.aborted) stop();
+    signal?.addEventListener('abort', stop, { once: true });
+    let broken: unknown;
+    try {
+      for await (const block of readBlocks(input)) {
+        for (const control of this.#router.route(block)) await this.#control(control);
+        await this.#relieve();
+        if (this.#failure) break;
+      }
+    } catch (error) {
+      // A destroyed input reports its premature end; what destroyed it is what counts.
+      if (!this.#failure && !signal?.aborted) broken = error;
+    } finally {
+      this.#ended = true;
+      clearTimeout(this.#timer);
+      signal?.removeEventListener('abort', stop);
+    }
+    await this.#inflight;
+    this.#throwFailure();
+    if (broken === undefined && !signal?.aborted) this.#sealCompleted();
+    await this.#cut();
+    await this.#inflight;
+    this.#throwFailure();
+    if (broken !== undefined) throw toConnectorError(broken);
+    this.#reportDiscarded();
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  #addLane(configured: ConfiguredStream): Lane {
+    const lane = new Lane(configured, this.#generations.current(streamKey(configured.stream)), this.#request.options.partition);
+    this.#lanes.set(lane.key, lane);
+    const names = this.#names.get(lane.stream.name) ?? [];
+    this.#names.set(lane.stream.name, [...names, lane.key]);
+    for (const warning of lane.plan.warnings) this.#request.log('WARN', warning);
+    return lane;
+  }
+
+  #records(key: string, bytes: Buffer, lines: number, longestLine: number): void {
+    const lane = this.#lanes.get(key)!;
+    this.#bytesSinceCut += bytes.length;
+    this.#bytesSinceRelief += bytes.length;
+    this.#rowsSinceCut += lines;
+    this.#sinceAnyState += lines;
+    this.#dirty.add(lane);
+    const full = lane.append(bytes, lines, longestLine, this.#spoolPath, this.#limits);
+    if (full) {
+      lane.place(full, this.#seq);
+      this.#convertEarly(lane);
+    }
+  }
+
+  /** Full spools that no STATE will divide need not wait for their commit. */
+  #convertEarly(lane: Lane): void {
+    for (const spool of lane.spools) {
+      if (!spool.full) break;
+      lane.place(spool, this.#seq);
+      if (spool.pure) this.#watch(this.#stager.start(spool, lane));
+    }
+  }
+
+  async #control({ type, bytes, envelope }: ControlLine): Promise<void> {
+    if (type === 'STATE') return await this.#state(bytes);
+    if (type === 'TRACE' || type === 'TAPLINE') {
+      if (envelope.bodyStart === -1) return this.#ignore(`${type} without a body`, bytes.length);
+      const body = parseBody(type, bytes.toString('utf8', envelope.bodyStart, envelope.bodyEnd));
+      return type === 'TRACE' ? this.#trace(body) : await this.#tapline(body);
+    }
+    if (!quiet.has(type)) this.#ignore(type, bytes.length);
+  }
+
+  async #state(line: Buffer): Promise<void> {
+    const forgotten = this.#generations.seal();
+    for (const key of forgotten) this.#ledger.forget(key);
+    this.#ledger.receive(line, (key) => this.#takeCount(key));
+    for (const lane of this.#dirty) {
+      lane.seal(this.#limits);
+      this.#convertEarly(lane);
+    }
+    this.#dirty.clear();
+    for (const lane of this.#lanes.values()) lane.complete = false;
+    if (this.#due()) await this.#cut();
+    else this.#armTimer();
+  }
+
+  #trace(body: unknown): void {
+    const parsed = TraceBody.safeParse(body);
+    const status = parsed.success ? parsed.data.stream_status : undefined;
+    if (status?.status !== 'COMPLETE') return;
+    const lane = this.#lanes.get(streamKey(status.stream_descriptor));
+    if (lane) this.#complete(lane);
+  }
+
+  async #tapline(body: unknown): Promise<void> {
+    const parsed = TaplineBody.safeParse(body);
+    if (!parsed.success) return this.#ignore('TAPLINE of an unknown form', 0);
+    const message = parsed.data;
+    if (message.type === 'BATCH') throw protocolError('this destination takes records as lines only, but got a BATCH', { stream: message.stream_descriptor });
+    if (message.type === 'SCHEMA') this.#schema(message.stream);
+    if (message.type !== 'GENERATION') return;
+    const lane = this.#laneOf(message.stream_descriptor);
+    if (message.phase === 'complete') return this.#complete(lane);
+    if (this.#generations.mustCommitBefore(lane.stream)) await this.#cut();
+    this.#begin(lane, message.generation_id, message.minimum_generation_id);
+  }
+
+  #schema(stream: Readonly<Record<string, unknown>>): void {
+    const configured = ConfiguredStream.safeParse(stream);
+    const parsed = configured.success ? undefined : AirbyteStream.safeParse(stream);
+    if (parsed?.success === false) throw protocolError('a SCHEMA message holds no stream', { internalMessage: parsed.error.message });
+    const plain = configured.success ? configured.data.stream : parsed!.data!;
+    const lane = this.#lanes.get(streamKey(plain));
+    if (lane) {
+      lane.evolve(plain);
+      for (const warning of lane.plan.warnings) this.#request.log('WARN', warning);
+    } else if (configured.success) {
+      this.#addLane(configured.data);
+    } else {
+      this.#laneOf(plain);
+    }
+  }
+
+  #begin(lane: Lane, generation: number, minimum: number): void {
+    if (!this.#generations.begin({ stream: lane.stream, generation, minimum })) return;
+    for (const spool of lane.begin(generation, minimum)) this.#watch(spool.remove());
+    lane.complete = false;
+  }
+
+  #complete(lane: Lane): void {
+    this.#generations.complete(lane.stream);
+    lane.complete = true;
+  }
+
+  #laneOf(stream: StreamDescriptor): Lane {
+    const lane = this.#lanes.get(streamKey(stream));
+    if (!lane) throw protocolError(`a message names the stream ${streamKey(stream)}, which is not in the configured catalog`, { stream });
+    return lane;
+  }
+
+  /** The end of the input: a stream that is complete needs no STATE after its last record. Nothing else may be committed. */
+  #sealCompleted(): void {
+    const complete = (key: string): boolean => this.#lanes.get(key)?.complete === true;
+    for (const key of this.#generations.seal(complete)) this.#ledger.forget(key);
+    for (const lane of this.#lanes.values()) if (lane.complete) lane.seal(this.#limits);
+  }
+
+  #takeCount(key: string): number {
+    if (key === '') {
+      const count = this.#sinceAnyState;
+      this.#sinceAnyState = 0;
+      return count;
+    }
+    const lane = this.#lanes.get(key);
+    const count = lane?.sinceState ?? 0;
+    if (lane) lane.sinceState = 0;
+    return count;
+  }
+
+  #due(): boolean {
+    const { bytes, rows, ms } = this.#limits;
+    return this.#bytesSinceCut >= bytes || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
+  }
+
+  /** A commit by time must come even if no line does. */
+  #armTimer(): void {
+    if (this.#ended || this.#timer !== undefined || this.#inflight || !this.#ledger.waiting) return;
+    const wait = Math.max(this.#limits.ms - (performance.now() - this.#lastCut), 0);
+    this.#timer = setTimeout(() => this.#watch(this.#cut()), wait);
+  }
+
+  /** Commits everything up to the last STATE. Resolves once that is under way; waits for the cut before it. */
+  async #cut(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    while (this.#inflight) await this.#inflight;
+    if (this.#failure) return;
+    // From here to `#inflight` nothing may be awaited: it is one step for the reading side.
+    const staged = [...this.#lanes.values()].flatMap((lane) =>
+      lane.takeSealed(this.#spoolPath).map((spool) => {
+        lane.place(spool, this.#seq);
+        return this.#stager.start(spool, lane);
+      }),
+    );
+    if (staged.length === 0 && !this.#ledger.waiting && !this.#generations.changed) return;
+    const cut = {
+      seq: this.#seq++, staged, echoes: this.#ledger.takePending(), states: this.#ledger.snapshot(), stateId: this.#ledger.stateId,
+      ...this.#generations.takeSealed(),
+    };
+    this.#bytesSinceCut = 0;
+    this.#rowsSinceCut = 0;
+    this.#lastCut = performance.now();
+    const done = commitCut(cut, this.#request.sink, this.#request.output).finally(() => {
+      this.#inflight = undefined;
+      this.#armTimer();
+    });
+    this.#inflight = done.catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Bounds what waits in memory and what lies on the disk. */
+  async #relieve(): Promise<void> {
+    if (this.#bytesSinceRelief >= reliefBytes) {
+      this.#bytesSinceRelief = 0;
+      const filling = [...this.#lanes.values()].flatMap((lane) => lane.spools.filter((spool) => spool.pendingBytes > 0));
+      const pending = filling.reduce((sum, spool) => sum + spool.pendingBytes, 0);
+      if (pending > maxPendingBytes) await Promise.all(filling.map((spool) => spool.write()));
+    }
+    while (this.#stager.unfinished > this.#parallel * 2 && !this.#failure) await this.#stager.someFinished();
+  }
+
+  /** Work in the background: its failure ends the reading. */
+  #watch(work: Promise<unknown>): void {
+    work.catch((error: unknown) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#request.input.destroy();
+  }
+
+  #ignore(what: string, bytes: number): void {
+    if (this.#ignored.has(what)) return;
+    this.#ignored.add(what);
+    const told = what === 'junk' ? `a line of ${bytes} bytes that is no message` : `a message of the type ${what.slice(0, 40)}`;
+    this.#request.log('WARN', `ignoring ${told}, and all of its like`);
+  }
+
+  #reportDiscarded(): void {
+    for (const lane of this.#lanes.values()) {
+      const lines = lane.spools.reduce((sum, spool) => sum + spool.lines, 0);
+      if (lines > 0) this.#request.log('INFO', `stream ${lane.key}: ${lines} records after the last STATE were not committed, because the stream did not complete`);
+    }
+  }
+
+  readonly #spoolPath = (): string => join(this.#spoolDirectory, `${++this.#spools}.jsonl`);
+}
+
+/** Types that a destination may meet and has nothing to do with. */
+const quiet: ReadonlySet<string> = new Set(['LOG', 'SPEC', 'CONNECTION_STATUS', 'CATALOG', 'CONTROL', 'DESTINATION_CATALOG']);
+
+function parseBody(type: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw protocolError(`a ${type} message of ${text.length} characters is not valid JSON`);
+  }
+}

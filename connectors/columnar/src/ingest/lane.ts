@@ -1,0 +1,126 @@
+/** What is known of one stream while it is written: its columns, its generation, its spools, its counts. */
+import { streamKey, type AirbyteStream, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
+import { planColumns, type ColumnPlan } from '../convert/column-plan.js';
+import { partitionOf, type PartitionOption } from './partition.js';
+import type { Partition } from '../convert/copy-sql.js';
+import { Spool } from './spool.js';
+
+/** How large a spool grows before it is converted. */
+export interface ChunkLimit {
+  readonly chunkBytes: number;
+  /** Wanted size of a Parquet file; the chunk follows from how the stream compresses. */
+  readonly targetFileBytes: number | undefined;
+}
+
+const MB = 1 << 20;
+/** Rows so wide that few of them fill the engine's memory: smaller chunks. */
+const wideLine = 512 << 10;
+
+export class Lane {
+  readonly key: string;
+  readonly stream: StreamDescriptor;
+  readonly syncId: number | undefined;
+  plan: ColumnPlan;
+  partition: Partition | undefined;
+  generation: number;
+  /** In order; the last one may still take lines. */
+  spools: Spool[] = [];
+  /** Records since the last STATE that was about this stream alone. */
+  sinceState = 0;
+  /** A COMPLETE came after the last STATE. */
+  complete = false;
+  #records = 0;
+  #ratio = 0.15;
+  #rows = { seq: 0, next: 1 };
+  readonly #partitionOption: PartitionOption | undefined;
+
+  constructor(configured: ConfiguredStream, generation: number, partition: PartitionOption | undefined) {
+    const { name, namespace } = configured.stream;
+    this.stream = namespace ? { name, namespace } : { name };
+    this.key = streamKey(this.stream);
+    this.syncId = configured.sync_id ?? undefined;
+    this.generation = generation;
+    this.#partitionOption = partition;
+    this.plan = planColumns(configured.stream);
+    this.partition = partitionOf(this.key, this.plan, partition);
+  }
+
+  /** New columns for the records that follow. */
+  evolve(stream: AirbyteStream): void {
+    this.plan = planColumns(stream);
+    this.partition = partitionOf(this.key, this.plan, this.#partitionOption);
+    this.#end();
+  }
+
+  /** Returns the spools that nobody will read: of a generation that never reached a STATE, and whose rows must go. */
+  begin(generation: number, minimum: number): Spool[] {
+    this.generation = generation;
+    this.#end();
+    const dropped = this.spools.filter((spool) => spool.sealedLines === 0 && spool.position === undefined && spool.generation < minimum);
+    this.spools = this.spools.filter((spool) => !dropped.includes(spool));
+    return dropped;
+  }
+
+  /** Returns the spool if it is full now. */
+  append(bytes: Buffer, lines: number, longestLine: number, path: () => string, limit: ChunkLimit): Spool | undefined {
+    let spool = this.spools.at(-1);
+    if (!spool || spool.full) {
+      spool = new Spool({ path: path(), plan: this.plan, generation: this.generation, firstLine: this.#records + 1 });
+      this.spools.push(spool);
+    }
+    spool.append(bytes, lines, longestLine);
+    this.#records += lines;
+    this.sinceState += lines;
+    if (spool.bytes < this.#limit(spool, limit)) return undefined;
+    spool.full = true;
+    return spool;
+  }
+
+  /** All records so far are before a STATE. A spool that is half full ends here, so that none has to be divided later. */
+  seal(limit: ChunkLimit): void {
+    for (const spool of this.spools) {
+      spool.seal();
+      if (spool.bytes >= this.#limit(spool, limit) / 2) spool.full = true;
+    }
+  }
+
+  /** Takes the spools before the last STATE out; what follows it stays, in spools of its own. */
+  takeSealed(path: () => string): Spool[] {
+    const taken: Spool[] = [];
+    const kept: Spool[] = [];
+    for (const spool of this.spools) {
+      if (spool.sealedLines === 0) kept.push(spool);
+      else {
+        if (spool.sealedLines < spool.lines) kept.push(spool.split(path()));
+        spool.full = true;
+        taken.push(spool);
+      }
+    }
+    this.spools = kept;
+    return taken;
+  }
+
+  /** Gives a spool its place in the order. Called in the order of the spools, once it takes no more lines. */
+  place(spool: Spool, seq: number): void {
+    if (spool.position) return;
+    if (this.#rows.seq !== seq) this.#rows = { seq, next: 1 };
+    spool.position = { seq, firstRow: this.#rows.next };
+    this.#rows.next += spool.lines;
+  }
+
+  learnRatio(rawBytes: number, fileBytes: number): void {
+    if (rawBytes > MB) this.#ratio = Math.max(fileBytes / rawBytes, 0.01);
+  }
+
+  #limit(spool: Spool, { chunkBytes, targetFileBytes }: ChunkLimit): number {
+    if (spool.longestLine > wideLine) return Math.min(chunkBytes, 16 * MB);
+    if (targetFileBytes === undefined) return chunkBytes;
+    // A file holds at most what its lines held, so that 512 MB of lines stay within a file's limit.
+    return Math.min(Math.max(targetFileBytes / this.#ratio, 8 * MB), 480 * MB);
+  }
+
+  #end(): void {
+    const last = this.spools.at(-1);
+    if (last) last.full = true;
+  }
+}

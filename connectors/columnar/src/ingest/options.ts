@@ -1,0 +1,53 @@
+import type { LogLevel, ConfiguredCatalog, Session } from '@tapline/protocol';
+import type { Output } from '@tapline/sdk';
+import type { Readable } from 'node:stream';
+import type { Compression } from '../convert/copy-sql.js';
+import type { Sink } from '../sink.js';
+import type { PartitionOption } from './partition.js';
+
+export interface WriteColumnarRequest {
+  /** Lines of the protocol; ends or is destroyed by us. */
+  readonly input: Readable;
+  readonly output: Output;
+  readonly catalog: ConfiguredCatalog;
+  readonly session?: Session | undefined;
+  /** Opened here; disposed of by who made it. */
+  readonly sink: Sink;
+  readonly options: ColumnarOptions;
+  /** Aborted by SIGTERM: commit up to the last STATE, echo, resolve. */
+  readonly signal?: AbortSignal | undefined;
+  readonly log: (level: LogLevel, message: string) => void;
+}
+
+export interface ColumnarOptions {
+  /** A folder with room for a few chunks; a private folder is made in it, and removed at the end. */
+  readonly stagingDirectory: string;
+  /** Name of the sync: the first 8 hex of its SHA-256 begin every `_airbyte_raw_id`. */
+  readonly sync: string;
+  /** When to commit, whichever comes first. The session's wins over it; default 60 s, 128 MB, no limit of rows. */
+  readonly flush?: { readonly ms?: number | undefined; readonly bytes?: number | undefined; readonly rows?: number | undefined } | undefined;
+  /** Bytes of lines that become one Parquet file. Default 64 MB. */
+  readonly chunkBytes?: number | undefined;
+  /** Wanted size of a Parquet file instead: the chunk follows from how the stream compresses. Needs a `flush.bytes` to match. */
+  readonly targetFileBytes?: number | undefined;
+  /** Bytes of lines in a row group, about. Default 8 MB. */
+  readonly rowGroupBytes?: number | undefined;
+  readonly compression?: Compression | undefined;
+  readonly partition?: PartitionOption | undefined;
+  /** For the engine. Default: 128 MB a worker, at most half of what the process may use. */
+  readonly memoryBytes?: number | undefined;
+  /** Conversions at a time, one core each. Default: the cores, at most 2. */
+  readonly workers?: number | undefined;
+}
+
+const MB = 1 << 20;
+
+export const limitsOf = ({ options, session }: WriteColumnarRequest) => ({
+  ms: session?.flush?.ms ?? options.flush?.ms ?? 60_000,
+  bytes: session?.flush?.bytes ?? options.flush?.bytes ?? 128 * MB,
+  rows: options.flush?.rows ?? Infinity,
+  chunkBytes: options.chunkBytes ?? 64 * MB,
+  targetFileBytes: options.targetFileBytes,
+  rowGroupBytes: options.rowGroupBytes ?? 8 * MB,
+});
+export type Limits = ReturnType<typeof limitsOf>;

@@ -1,0 +1,72 @@
+/** Spools to durable objects: converts, stages and deletes, each spool once, some at a time. */
+import { rm } from 'node:fs/promises';
+import type { Converter } from '../convert/convert.js';
+import type { Sink, Staged } from '../sink.js';
+import type { Lane } from './lane.js';
+import type { Spool } from './spool.js';
+
+export class Stager {
+  readonly #converter: Converter;
+  readonly #sink: Sink;
+  readonly #sync8: string;
+  readonly #started = new Map<Spool, Promise<Staged[]>>();
+  readonly #unfinished = new Set<Promise<unknown>>();
+
+  constructor(converter: Converter, sink: Sink, sync8: string) {
+    this.#converter = converter;
+    this.#sink = sink;
+    this.#sync8 = sync8;
+  }
+
+  /** The spool must be placed and take no more lines. Asking again gives the same answer. */
+  start(spool: Spool, lane: Lane): Promise<Staged[]> {
+    let staging = this.#started.get(spool);
+    if (!staging) {
+      staging = this.#stage(spool, lane);
+      this.#started.set(spool, staging);
+      this.#unfinished.add(staging);
+      const settled = (): void => void this.#unfinished.delete(staging!);
+      staging.then(settled, settled);
+    }
+    return staging;
+  }
+
+  /** Spools that are being worked on. */
+  get unfinished(): number {
+    return this.#unfinished.size;
+  }
+
+  /** Resolves when one of them is done, or has failed. */
+  async someFinished(): Promise<void> {
+    await Promise.race(this.#unfinished).catch(() => undefined);
+  }
+
+  async allSettled(): Promise<void> {
+    await Promise.allSettled(this.#unfinished);
+  }
+
+  async #stage(spool: Spool, lane: Lane): Promise<Staged[]> {
+    await spool.write();
+    const { seq, firstRow } = spool.position!;
+    const files = await this.#converter.convert({
+      stream: lane.stream,
+      plan: spool.plan,
+      partition: lane.partition,
+      input: { path: spool.path, lines: spool.lines, bytes: spool.bytes, longestLine: spool.longestLine, firstLine: spool.firstLine },
+      stamp: {
+        rawIdPrefix: `${this.#sync8}-${String(spool.generation).padStart(4, '0')}-`,
+        generation: spool.generation, syncId: lane.syncId, seq, firstRow, now: Date.now(),
+      },
+    });
+    await spool.remove();
+    lane.learnRatio(spool.bytes, files.reduce((sum, file) => sum + file.bytes, 0));
+    // One after the other: the next spool is converted meanwhile, and a store seldom takes two files faster than one.
+    const staged: Staged[] = [];
+    for (const { path, rows, bytes, partition } of files) {
+      staged.push(await this.#sink.stage({ stream: lane.stream, generation: spool.generation, path, rows, bytes, partition }));
+      await rm(path, { force: true });
+    }
+    return staged;
+  }
+}
+
