@@ -11,6 +11,7 @@ import { cache, childEnv, root, setup } from './setup.mjs';
 const bin = (name) => join(root, 'node_modules', '.bin', name);
 const countFile = join(cache, `test-count-${process.pid}.json`);
 const chosen = process.argv.slice(2);
+if (!process.stdout.isTTY) process.env.NO_COLOR ??= '1';
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 mkdirSync(cache, { recursive: true });

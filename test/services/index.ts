@@ -1,5 +1,6 @@
-export { createDatabase, startPostgres, type PostgresOptions, type PostgresServer, type TestDatabase } from './postgres.js';
-export type { PostgresVersion } from './postgres-binaries.js';
+export { startPostgres, type PostgresOptions, type PostgresServer } from './postgres.js';
+export { createDatabase, databaseAt, type PostgresAccess, type TestDatabase } from './test-database.js';
+export { openToAll, type PostgresVersion } from './postgres-binaries.js';
 export type { Certificates } from './certificates.js';
 export { createBucket, s3Client, startS3, type S3Access, type S3Server } from './s3.js';
 export { freePort } from './free-port.js';

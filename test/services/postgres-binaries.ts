@@ -45,7 +45,8 @@ async function reachable(native: string, release: string): Promise<string> {
   return copy;
 }
 
-async function openToAll(path: string): Promise<boolean> {
+/** Whether a server under another user could reach this path. */
+export async function openToAll(path: string): Promise<boolean> {
   for (let folder = path; ; folder = dirname(folder)) {
     if (((await stat(folder)).mode & 0o005) !== 0o005) return false;
     if (dirname(folder) === folder) return true;

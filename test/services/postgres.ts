@@ -1,14 +1,15 @@
-import { randomBytes } from 'node:crypto';
 import { chown, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { makeCertificates, type Certificates } from './certificates.js';
 import { freePort } from './free-port.js';
 import { postgresBinaries, serverFolder, type PostgresVersion } from './postgres-binaries.js';
 import { newCluster, superuser } from './postgres-template.js';
 import { serverUser } from './server-user.js';
 import { supervise, type Supervised } from './supervise.js';
+import { createDatabase, databaseAt, postgresUrl, type TestDatabase } from './test-database.js';
+
+export type { TestDatabase } from './test-database.js';
 
 export interface PostgresOptions {
   readonly version?: PostgresVersion;
@@ -21,20 +22,6 @@ export interface PostgresOptions {
   /** Keeps its data here over the server's life. Default: a temporary folder, removed with the server. */
   readonly dir?: string;
   readonly port?: number;
-}
-
-export interface TestDatabase {
-  readonly name: string;
-  readonly url: string;
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  /** Runs statements on a connection of its own. */
-  query<Row extends pg.QueryResultRow = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
-  /** A connection that the caller ends. */
-  connect(): Promise<pg.Client>;
-  drop(): Promise<void>;
 }
 
 export interface PostgresServer {
@@ -51,6 +38,8 @@ export interface PostgresServer {
   /** PEM files, with `ssl`. */
   readonly certificates?: Certificates;
   createDatabase(name?: string): Promise<TestDatabase>;
+  /** One that is there. */
+  database(name: string): TestDatabase;
   log(): Promise<string>;
   /** Ends the server and removes its data. */
   stop(): Promise<void>;
@@ -96,7 +85,9 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
 
   const start = async () => {
     const args = ['-D', dataDir, '-p', String(port), ...settings];
-    running = await supervise({ command: binaries.postgres, args, dir, stopSignal: 'QUIT', user, keep: Boolean(options.dir) });
+    // Data that are thrown away need no orderly end; data that are kept are spared the recovery.
+    const stopSignal = options.dir ? 'INT' : 'QUIT';
+    running = await supervise({ command: binaries.postgres, args, dir, stopSignal, user, keep: Boolean(options.dir) });
     await ready(dataDir, running);
   };
   const log = () => readFile(join(dir, 'log'), 'utf8').catch(() => '');
@@ -126,12 +117,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       return port;
     },
     get url() {
-      return postgresUrl({ ...access, port, name: 'postgres' });
+      return postgresUrl({ ...access, port }, 'postgres');
     },
     get pid() {
       return running.pid;
     },
     createDatabase: (name) => createDatabase(server, name),
+    database: (name) => databaseAt(server, name),
     log,
     async stop() {
       if (running.exitCode === undefined) await running.stop();
@@ -152,54 +144,6 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     },
   };
   return server;
-}
-
-/** The server's part that needs only an address: works for one that the environment names, too. */
-export async function createDatabase(server: Pick<PostgresServer, 'host' | 'port' | 'user' | 'password' | 'url'>, name?: string): Promise<TestDatabase> {
-  const { host, port, user, password } = server;
-  const database = name ?? `t_${randomBytes(6).toString('hex')}`;
-  await withClient(server.url, (client) => client.query(`CREATE DATABASE ${client.escapeIdentifier(database)}`));
-  const url = postgresUrl({ host, port, user, password, name: database });
-  return {
-    name: database,
-    url,
-    host,
-    port,
-    user,
-    password,
-    query: (sql, values) => withClient(url, async (client) => lastRows(await client.query(sql, values))),
-    async connect() {
-      const client = new pg.Client({ connectionString: url });
-      // A server that is killed under an idle connection must not end the test's process.
-      client.on('error', () => {});
-      await client.connect();
-      return client;
-    },
-    drop: () =>
-      withClient(server.url, async (client) => {
-        await client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(database)} WITH (FORCE)`);
-      }),
-  };
-}
-
-function postgresUrl(to: { host: string; port: number; user: string; password: string; name: string }): string {
-  return `postgres://${encodeURIComponent(to.user)}:${encodeURIComponent(to.password)}@${to.host}:${to.port}/${encodeURIComponent(to.name)}`;
-}
-
-async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url });
-  client.on('error', () => {});
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
-}
-
-/** Several statements in one text give several results: the last one's rows are meant. */
-function lastRows<Row extends pg.QueryResultRow>(result: pg.QueryResult<Row> | pg.QueryResult<Row>[]): Row[] {
-  return (Array.isArray(result) ? result.at(-1)?.rows : result.rows) ?? [];
 }
 
 /** The eighth line of postmaster.pid tells the state: no connection has to be tried. */

@@ -1,5 +1,5 @@
 import { inject } from 'vitest';
-import { createDatabase, type TestDatabase } from './postgres.js';
+import { createDatabase, type PostgresAccess, type TestDatabase } from './test-database.js';
 import type { PostgresVersion } from './postgres-binaries.js';
 import { createBucket, s3Client, type S3Access } from './s3.js';
 import type { S3Client } from '@aws-sdk/client-s3';
@@ -46,10 +46,9 @@ export async function testBucket(): Promise<TestBucket> {
 }
 
 /** The address parts of a server that the environment or the set-up named by URL. */
-export function postgresAt(url: string) {
+export function postgresAt(url: string): PostgresAccess {
   const parsed = new URL(url);
   return {
-    url,
     host: parsed.hostname,
     port: Number(parsed.port || 5432),
     user: decodeURIComponent(parsed.username),
