@@ -34,6 +34,7 @@ export function planGenerations(head: Head, { begun, completed, staged }: Commit
   const superseded = new Set<string>();
   const restarted = new Set<string>();
   const dropped: string[] = [];
+  const ends = new Set(completed.flatMap(({ generation, ...stream }) => (generation === undefined ? [] : generationKey(streamKey(stream), generation))));
   for (const { stream, generation, minimum } of begun) {
     const key = streamKey(stream);
     const open = generationKey(key, generation);
@@ -46,6 +47,7 @@ export function planGenerations(head: Head, { begun, completed, staged }: Commit
         );
       }
       for (const other of openKeysOf(deferred, key)) {
+        if (ends.has(other)) continue;
         dropped.push(...entriesOf(deferred[other]!).map((move) => move.from));
         superseded.add(other);
         delete deferred[other];
@@ -62,10 +64,10 @@ export function planGenerations(head: Head, { begun, completed, staged }: Commit
     const key = streamKey(stream);
     generations[key] = Math.max(generations[key] ?? 0, generation);
   }
-  const completions = completed.flatMap((stream): Completion[] => {
-    const key = streamKey(stream);
-    return openKeysOf(deferred, key).map((open) => ({ stream, key: open, generation: parseGenerationKey(open).generation, minimum: minimums[open] ?? 0 }));
-  });
+  const completions = completed.flatMap(({ generation, ...stream }): Completion[] =>
+    openKeysOf(deferred, streamKey(stream))
+      .map((key) => ({ stream, key, generation: parseGenerationKey(key).generation, minimum: minimums[key] ?? 0 }))
+      .filter((completion) => generation === undefined || completion.generation === generation));
   return { generations, minimums, deferred, superseded, dropped, completions, restarted };
 }
 
@@ -95,11 +97,13 @@ export function planCommit(head: Head, plan: Generations, { commit, sync8, sourc
     else visible.push(move);
   }
   for (const [key, moves] of invisible) deferred[key] = concat(deferred[key]!, listOf(moves));
-  const completed = plan.completions.map(({ key }) => {
+  const completed = plan.completions.flatMap(({ key, stream, generation }) => {
     const moves = deferred[key]!;
     delete deferred[key];
     delete minimums[key];
-    return moves;
+    if (!replacedNow(plan, streamKey(stream), generation)) return [moves];
+    goes.push(...entriesOf(moves).map((move) => move.from));
+    return [];
   });
   const next: Head = {
     ...head,
