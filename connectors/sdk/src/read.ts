@@ -101,18 +101,14 @@ class Reading<Config> {
   }
 
   #next(iterator: AsyncIterator<SourceItem>): Promise<IteratorResult<SourceItem> | 'stop'> {
-    const next = iterator.next();
-    if (!this.#atBoundary) return next;
     const { signal } = this.#options.shutdown;
-    if (signal.aborted) {
-      next.catch(() => {});
-      return Promise.resolve('stop');
-    }
+    if (!this.#atBoundary) return iterator.next();
+    if (signal.aborted) return Promise.resolve('stop');
     // Not Promise.race: it would leave a reaction on a promise that lives as long as the process.
     return new Promise((resolve, reject) => {
       const stop = (): void => resolve('stop');
       signal.addEventListener('abort', stop, { once: true });
-      next.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+      iterator.next().then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
     });
   }
 
