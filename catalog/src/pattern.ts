@@ -48,6 +48,14 @@ export function parsePattern(text: string): StreamPattern {
   };
 }
 
+/** The one stream that `namespace.name` (or a name alone) names. Throws a `config_error` for a wildcard. */
+export function parseStreamName(text: string): StreamDescriptor {
+  const { exact } = parsePattern(text);
+  if (!exact) throw configError(`'${text}' must be one stream, without *`, { code: 'bad_pattern' });
+  const [first, second] = splitOutsideQuotes(text, '.').map((part) => (part.trim().startsWith('"') ? unquote(part.trim(), text) : part.trim()));
+  return second === undefined ? { name: first! } : { namespace: first!, name: second };
+}
+
 interface Part {
   readonly exact: boolean;
   test(value: string): boolean;

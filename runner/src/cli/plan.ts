@@ -1,0 +1,66 @@
+/** From flags and tapline.yaml to what the engine runs. */
+import { configureCatalog, ruleOfModeFlag, rulesOfList, type StreamRule } from '@tapline/catalog';
+import { configError } from '@tapline/protocol';
+import { join } from 'node:path';
+import { derivedSyncName, requireSyncName } from '../sync-name.js';
+import type { SyncPlan } from '../types.js';
+import { UsageError } from './arguments.js';
+import type { Context } from './context.js';
+import { parseCount, parseDuration } from './duration.js';
+
+const defaultRetries = 5;
+
+export async function planSync(context: Context): Promise<SyncPlan> {
+  const { flags } = context;
+  const sync = context.chosenSync();
+  // Whatever can be wrong with the words alone is told before anything is looked up.
+  const flush = flags.text('flush') ?? sync?.flush;
+  const flushMs = flush === undefined ? undefined : parseDuration(flush, '--flush');
+  const retries = flags.text('retries') === undefined ? (sync?.retries ?? defaultRetries) : parseCount(flags.text('retries')!, '--retries');
+  requireTransport(flags.text('transport') ?? sync?.transport);
+  const rules = streamRules(context, sync?.rules ?? []);
+  const name = flags.text('sync') ?? sync?.name;
+  if (name !== undefined) context.syncName = requireSyncName(name);
+  if (flags.on('full-refresh') && flags.on('from-destination')) {
+    throw new UsageError('--full-refresh and --from-destination contradict each other: forget the position, or take that of the destination.', 'sync');
+  }
+
+  const [source, destination] = [await context.end('source', sync), await context.end('destination', sync)];
+  if (!source || !destination) {
+    throw new UsageError(`${source ? '--dest' : '--source'} is missing. Say where ${source ? 'to, as in --dest ./lake' : 'from, as in --source postgres://app@localhost/shop'}, or name a sync of tapline.yaml.`, 'sync');
+  }
+  const syncName = name ?? derivedSyncName(source.identity, destination.identity);
+  context.syncName = syncName;
+  const target = await context.withSpecIfAny(destination.ref);
+  return {
+    sync: syncName,
+    directory: join(context.stateDirectory, syncName),
+    source: await context.withSpecIfAny(source.ref),
+    destination: target,
+    configure: (discovered) =>
+      configureCatalog(discovered, {
+        rules,
+        defaultRead: source.ref.config['replication'] === 'cdc' ? 'cdc' : 'full_refresh',
+        destinationModes: target.shippedSpec?.supported_destination_sync_modes ?? undefined,
+        destinationLabel: target.label,
+      }),
+    fullRefresh: flags.on('full-refresh'),
+    fromDestination: flags.on('from-destination'),
+    continuous: flags.on('continuous') || (sync?.continuous ?? false),
+    flushMs,
+    retries,
+  };
+}
+
+/** `--streams` replaces the choice that tapline.yaml made, and keeps what it says about each stream; `--mode` comes last. */
+export function streamRules(context: Context, configured: readonly StreamRule[]): StreamRule[] {
+  const list = context.flags.text('streams');
+  const chosen = list === undefined ? configured : [...configured.map((rule) => ({ ...rule, enabled: undefined })), ...rulesOfList(list)];
+  return [...chosen, ...context.flags.texts('mode').map(ruleOfModeFlag)];
+}
+
+function requireTransport(transport: string | undefined): void {
+  if (transport === undefined || transport === 'auto' || transport === 'json') return;
+  if (transport === 'batch') throw configError('--transport batch is not yet supported: take json, or auto', { code: 'not_yet' });
+  throw new UsageError(`--transport ${transport} is unknown: take json, batch or auto.`, 'sync');
+}

@@ -1,0 +1,154 @@
+import { didYouMean, parsePattern, parseStreamName } from '@tapline/catalog';
+import { configError, ExitCode, mergeStates, StateBody, streamKey, summarizeState, type StreamDescriptor } from '@tapline/protocol';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { table } from '../report/numbers.js';
+import { StateStore } from '../store/state-store.js';
+import { requireSyncName } from '../sync-name.js';
+import { UsageError } from './arguments.js';
+import type { Context } from './context.js';
+import { statesIn } from './state-file.js';
+
+const verbs: Readonly<Record<string, (context: Context) => Promise<void>>> = { list, show, set, reset };
+
+/** `state list|show|set|reset`. What set and reset write, the next run takes as meant: the destination need not look behind. */
+export async function stateCommand(context: Context): Promise<number> {
+  const [verb] = context.words;
+  if (verb === undefined) throw new UsageError('say what: state list, show, set or reset.', 'state');
+  const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
+  if (!run) throw new UsageError(`there is no 'state ${verb}'.`, 'state', { wanted: verb, known: Object.keys(verbs) });
+  await run(context);
+  return ExitCode.ok;
+}
+
+async function list(context: Context): Promise<void> {
+  const { out } = context.process;
+  const names = await StateStore.syncs(context.stateDirectory);
+  const rows = await Promise.all(
+    names.map(async (sync) => {
+      const state = await storeOf(context, sync).load().catch(() => 'damaged' as const);
+      if (state === 'damaged') return { sync, saved_at: null, states: 0, damaged: true };
+      return { sync, saved_at: state?.saved_at ?? null, states: state?.states.length ?? 0 };
+    }),
+  );
+  if (context.json) return out(`${JSON.stringify({ type: 'syncs', syncs: rows })}\n`);
+  if (rows.length === 0) return out(`no sync has a state in ${context.stateDirectory}\n`);
+  out(`${table([['sync', 'saved', 'positions'], ...rows.map((row) => [row.sync, row.saved_at ?? ('damaged' in row ? 'damaged' : 'never'), String(row.states)])], [2])}\n`);
+}
+
+async function show(context: Context): Promise<void> {
+  const { store, sync } = await existing(context);
+  const { out } = context.process;
+  const [state, overrides] = [await store.load(), await store.overrides()];
+  const states = chosen(state?.states ?? [], context);
+  if (context.json) {
+    // The bodies go in as they are: their bytes are the source's own.
+    const head = { type: 'state', sync, state_id: state?.state_id ?? 0, saved_at: state?.saved_at ?? null, source: state?.source ?? '', pending_overrides: overrides !== undefined };
+    return out(`${JSON.stringify(head).slice(0, -1)},"states":[${states.join(',')}]}\n`);
+  }
+  out(`${sync}: ${state ? `saved ${state.saved_at}, checkpoint ${state.state_id}` : 'no state saved yet'}\n`);
+  for (const body of states) out(`  ${summarizeState(body).key || 'all streams'}: ${positionOf(body)}\n`);
+  if (overrides) {
+    out(`waiting for the next run, written ${overrides.written_at} by 'state set' or 'state reset':\n`);
+    if (overrides.replace && overrides.states.length === 0) out('  all streams start over\n');
+    for (const key of overrides.reset) out(`  ${key} starts over\n`);
+    for (const body of chosen(overrides.states, context)) out(`  ${summarizeState(body).key || 'all streams'}: ${positionOf(body)}\n`);
+  }
+}
+
+async function set(context: Context): Promise<void> {
+  const { flags } = context;
+  const from = flags.text('from');
+  const names = flags.texts('stream');
+  if (from === undefined) throw new UsageError('--from FILE is missing: the state to set.', 'state');
+  if (names.length > 1) throw new UsageError('state set takes one --stream.', 'state');
+  const path = resolve(context.process.directory, from);
+  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw configError(`${path} cannot be read: ${cause.code ?? 'unreadable'}`, { code: 'bad_state', cause });
+  });
+  const stream = names[0] === undefined ? undefined : parseStreamName(names[0]);
+  let states = statesIn(text, path, stream);
+  const sync = syncNamed(context);
+  const store = storeOf(context, sync);
+  if (stream) {
+    const wanted = streamKey(stream);
+    const own = states.filter((body) => summarizeState(body).key === wanted);
+    if (own.length === 0) throw configError(`${path} holds no state of ${wanted}`, { code: 'bad_state' });
+    states = await besideOthers(store, own[0]!);
+  }
+  if (states.length === 0) throw configError(`${path} holds no state. To start over: runner state reset ${sync}`, { code: 'bad_state' });
+  await store.set(states);
+  say(context, { type: 'state_set', sync, states: states.length }, `${sync}: the next run starts from ${from}`);
+}
+
+async function reset(context: Context): Promise<void> {
+  const { store, sync } = await existing(context, true);
+  const names = context.flags.texts('stream');
+  if (names.length === 0) await store.reset();
+  else {
+    const known = descriptorsOf([...((await store.load())?.states ?? []), ...((await store.overrides())?.states ?? [])]);
+    const streams = names.flatMap((name) => {
+      const matched = known.filter((stream) => parsePattern(name).matches(stream));
+      if (matched.length > 0) return matched;
+      throw configError(`${sync} has no state of '${name}'.${didYouMean(name, known.map(streamKey)) || ` It has ${known.map(streamKey).join(', ') || 'none'}.`}`, { code: 'unknown_stream' });
+    });
+    await store.reset(streams);
+  }
+  say(context, { type: 'state_reset', sync, streams: names }, `${sync}: the next run copies ${names.length === 0 ? 'all streams' : names.join(', ')} anew`);
+}
+
+/** The states that hold now, what is pending included, with this one instead of its stream's. */
+async function besideOthers(store: StateStore, body: string): Promise<string[]> {
+  const overrides = await store.overrides();
+  const stored = overrides?.replace ? [] : ((await store.load())?.states ?? []);
+  let states: string[] = stored.filter((state) => !overrides?.reset.includes(summarizeState(state).key));
+  for (const state of [...(overrides?.states ?? []), body]) {
+    if (states.some((other) => summarizeState(other).kind !== 'STREAM')) {
+      throw configError('this sync has one state for all streams: set the whole of it, without --stream', { code: 'bad_state' });
+    }
+    states = mergeStates(states, state);
+  }
+  return states;
+}
+
+function chosen(states: readonly string[], context: Context): string[] {
+  const patterns = context.flags.texts('stream').map(parsePattern);
+  if (patterns.length === 0) return [...states];
+  return states.filter((body) => descriptorsOf([body]).some((stream) => patterns.some((pattern) => pattern.matches(stream))));
+}
+
+/** The streams that states are about, those inside a GLOBAL one too. */
+function descriptorsOf(states: readonly string[]): StreamDescriptor[] {
+  const all = states.flatMap((body) => {
+    const { stream, global } = StateBody.parse(JSON.parse(body));
+    return [...(stream ? [stream.stream_descriptor] : []), ...(global?.stream_states ?? []).map((one) => one.stream_descriptor)];
+  });
+  return [...new Map(all.map((stream) => [streamKey(stream), stream])).values()];
+}
+
+/** What a person reads of a state, shortened. */
+function positionOf(body: string): string {
+  const { stream, global, data } = StateBody.parse(JSON.parse(body));
+  const text = JSON.stringify(stream ? (stream.stream_state ?? null) : global ? global : (data ?? null));
+  return text.length > 300 ? `${text.slice(0, 300)}… (--json shows it whole)` : text;
+}
+
+function syncNamed(context: Context): string {
+  const name = context.words[1];
+  if (name === undefined) throw new UsageError(`which sync? 'runner state list' names them.`, 'state');
+  return requireSyncName(name);
+}
+
+const storeOf = (context: Context, sync: string): StateStore => new StateStore(join(context.stateDirectory, sync), sync);
+
+async function existing(context: Context, orConfigured = false): Promise<{ store: StateStore; sync: string }> {
+  const sync = syncNamed(context);
+  const known = await StateStore.syncs(context.stateDirectory);
+  // A first run may have failed before anything was saved, with a destination that is ahead.
+  if (known.includes(sync) || (orConfigured && context.file()?.syncNames.includes(sync))) return { store: storeOf(context, sync), sync };
+  throw configError(`no sync '${sync}' has a state in ${context.stateDirectory}.${didYouMean(sync, known) || (known.length > 0 ? ` There are ${known.join(', ')}.` : '')}`, { code: 'unknown_sync' });
+}
+
+function say(context: Context, json: object, text: string): void {
+  context.process.out(context.json ? `${JSON.stringify(json)}\n` : `${text}\n`);
+}
