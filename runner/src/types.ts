@@ -34,6 +34,8 @@ export interface SyncPlan {
   readonly continuous: boolean;
   readonly flushMs: number | undefined;
   readonly retries: number;
+  /** A source that says nothing for so long while it is waited for has failed (transient_error). Absent = it may. */
+  readonly silenceMs?: number | undefined;
 }
 
 /** The `--json` summary of docs/cli.md; the field names are a contract. */

@@ -1,0 +1,99 @@
+/** The source's process: its lines go to the destination, its messages to the run. */
+import { ConnectorError, protocolError, readBlocks, toConnectorError } from '@tapline/protocol';
+import { Acks } from './acks.js';
+import { Child, type ChildExit, type ChildOptions } from './child.js';
+import { deferred } from './deferred.js';
+import type { Router } from './route.js';
+
+export interface SourceOptions extends Omit<ChildOptions, 'stdin' | 'onStderr'> {
+  readonly onStderr: (line: string) => void;
+  /** It gets acks on stdin, and learns by its end that it may go. */
+  readonly session: boolean;
+  readonly router: Router;
+  /** Resolves once the destination takes more; rejects once it is gone. */
+  readonly write: (bytes: Buffer) => Promise<void>;
+  /** The destination takes nothing any more. */
+  readonly onWriteFailure: () => void;
+  /** It broke the protocol, or went silent. It is being ended. */
+  readonly onFailure: (error: ConnectorError) => void;
+  readonly silenceMs: number | undefined;
+}
+
+export class SourceSide {
+  readonly child: Child;
+  readonly acks: Acks | undefined;
+  /** It said END, or its output has ended: no more records. All that it sent before has been given to the destination. */
+  readonly ended: Promise<void>;
+  /** Its output has been read to the end, and the process is gone. */
+  readonly done: Promise<ChildExit>;
+  readonly #options: SourceOptions;
+  readonly #ended = deferred<void>();
+  #saidEnd = false;
+  #discard = false;
+
+  static async start(options: SourceOptions): Promise<SourceSide> {
+    return new SourceSide(await Child.start({ ...options, stdin: options.session ? 'pipe' : 'ignore' }), options);
+  }
+
+  private constructor(child: Child, options: SourceOptions) {
+    this.child = child;
+    this.#options = options;
+    this.acks = child.stdin ? new Acks(child.stdin) : undefined;
+    this.ended = this.#ended.promise;
+    this.done = this.#read();
+  }
+
+  get saidEnd(): boolean {
+    return this.#saidEnd;
+  }
+
+  /** Called by the router's listener: the END is behind what it follows. */
+  end(): void {
+    this.#saidEnd = true;
+    // It stays for acks as long as it takes: a grace period that runs is over.
+    this.child.spare();
+  }
+
+  /** From now on its output is read and thrown away. */
+  discard(): void {
+    this.#discard = true;
+  }
+
+  async #read(): Promise<ChildExit> {
+    const { router, silenceMs } = this.#options;
+    try {
+      for await (const block of readBlocks(this.child.output(), { idleTimeoutMs: silenceMs })) {
+        if (this.#discard) continue;
+        for (const piece of router.route(block)) await this.#give(piece);
+        if (router.failure) this.#fail(router.failure);
+        if (this.#saidEnd) this.#ended.resolve();
+      }
+    } catch (error) {
+      // Silence after END is what END is for.
+      if (!this.#saidEnd) this.#fail(toConnectorError(error));
+    }
+    this.#ended.resolve();
+    return this.child.exited;
+  }
+
+  async #give(piece: Buffer): Promise<void> {
+    if (this.#discard) return;
+    try {
+      await this.#options.write(piece);
+    } catch {
+      this.#discard = true;
+      this.#options.onWriteFailure();
+    }
+  }
+
+  #fail(error: ConnectorError): void {
+    if (this.#discard) return;
+    this.#discard = true;
+    const { label } = this.child.ref;
+    const named = error.code === 'protocol'
+      ? protocolError(`the source ${label} broke the protocol: ${error.message}`, { cause: error })
+      : error.code === 'silent' ? new ConnectorError(error.kind, `the source ${label}: ${error.message}`, { code: error.code }) : error;
+    this.#options.onFailure(named);
+    this.child.terminate();
+  }
+}

@@ -1,0 +1,56 @@
+import { streamKey, type ConfiguredStream, type ConnectorError, type StreamDescriptor, type StreamStatusValue } from '@tapline/protocol';
+
+/** What one attempt knows of one stream. Mutable: it is counted in on the hot path. */
+export interface StreamTally {
+  readonly key: string;
+  readonly descriptor: StreamDescriptor;
+  /** False for a stream that is not in the catalog. */
+  readonly selected: boolean;
+  /** Records and bytes of their lines, read in this attempt. */
+  records: number;
+  bytes: number;
+  /** The same, as they stood at the last STATE that covers this stream. */
+  recordsAtState: number;
+  bytesAtState: number;
+  status: StreamStatusValue | undefined;
+  error: ConnectorError | undefined;
+  estimate: number | undefined;
+  hadState: boolean;
+}
+
+/** The streams of a configured catalog, found by what a source calls them. */
+export class StreamTable {
+  readonly streams: readonly StreamTally[];
+  readonly #byKey = new Map<string, StreamTally>();
+  readonly #byName = new Map<string, StreamTally | null>();
+
+  constructor(configured: readonly ConfiguredStream[]) {
+    this.streams = configured.map(({ stream }) => tallyOf(stream, true));
+    for (const tally of this.streams) {
+      this.#byKey.set(tally.key, tally);
+      this.#byName.set(tally.descriptor.name, this.#byName.has(tally.descriptor.name) ? null : tally);
+    }
+  }
+
+  /** Exactly, or by the name alone where only one stream has it: some sources leave the namespace out. */
+  find(descriptor: StreamDescriptor): StreamTally | undefined {
+    return this.#byKey.get(streamKey(descriptor)) ?? this.onlyOneNamed(descriptor.name);
+  }
+
+  byKey(key: string): StreamTally | undefined {
+    return this.#byKey.get(key);
+  }
+
+  onlyOneNamed(name: string): StreamTally | undefined {
+    return this.#byName.get(name) ?? undefined;
+  }
+}
+
+export function tallyOf(descriptor: StreamDescriptor, selected: boolean): StreamTally {
+  const { name, namespace } = descriptor;
+  return {
+    key: streamKey(descriptor), descriptor: namespace ? { name, namespace } : { name }, selected,
+    records: 0, bytes: 0, recordsAtState: 0, bytesAtState: 0,
+    status: undefined, error: undefined, estimate: undefined, hadState: false,
+  };
+}
