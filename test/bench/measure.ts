@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { pssBytes, sampleProcess, sampleTree, serverCpu } from './proc.js';
+
+export interface Measured {
+  readonly wallSeconds: number;
+  /** Of the command and all its descendants, from the kernel's own account. */
+  readonly cpuSeconds: number;
+  /** Of the PostgreSQL beside it. */
+  readonly postgresCpuSeconds: number;
+  /** Highest sum over the tree that a sample saw. */
+  readonly peakRssBytes: number;
+  readonly peakPssBytes: number;
+  readonly stdout: string;
+}
+
+export interface MeasureOptions {
+  readonly postgresPid?: number;
+  readonly cwd?: string;
+  readonly env?: Record<string, string>;
+  /** Memory costs a little to watch. Default: yes. */
+  readonly memory?: boolean;
+}
+
+const rssEveryMs = 50;
+const pssEvery = 4;
+
+/** Runs a command to its end, one at a time: CPU is what our ended children account for. Fails if it fails. */
+export async function measure(command: string, args: readonly string[], options: MeasureOptions = {}): Promise<Measured> {
+  const { postgresPid, cwd, env, memory = true } = options;
+  const postgresBefore = postgresPid ? serverCpu(postgresPid) : 0;
+  const cpuBefore = sampleProcess('self')?.childrenCpu ?? 0;
+  const begin = process.hrtime.bigint();
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...(cwd ? { cwd } : {}), env: { ...process.env, ...env } });
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+  const peak = { rss: 0, pss: 0 };
+  let samples = 0;
+  const watch = memory
+    ? setInterval(() => {
+        const tree = sampleTree(child.pid ?? 0);
+        peak.rss = Math.max(peak.rss, tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0));
+        if (samples++ % pssEvery === 0) peak.pss = Math.max(peak.pss, tree.reduce((sum, { pid }) => sum + pssBytes(pid), 0));
+      }, rssEveryMs)
+    : undefined;
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  const wallSeconds = Number(process.hrtime.bigint() - begin) / 1e9;
+  clearInterval(watch);
+  if (code !== 0) throw new Error(`${[command, ...args].join(' ')} exited with ${String(code)}:\n${Buffer.concat([...stdout.slice(-3), ...stderr]).toString().slice(-3000)}`);
+  return {
+    wallSeconds,
+    cpuSeconds: (sampleProcess('self')?.childrenCpu ?? 0) - cpuBefore,
+    postgresCpuSeconds: postgresPid ? serverCpu(postgresPid) - postgresBefore : 0,
+    peakRssBytes: peak.rss,
+    peakPssBytes: peak.pss,
+    stdout: Buffer.concat(stdout).toString(),
+  };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
+
+/** The median of each number over several runs. */
+export function medianOf(runs: readonly Measured[]): Omit<Measured, 'stdout'> {
+  const of = (pick: (run: Measured) => number) => median(runs.map(pick));
+  return {
+    wallSeconds: of((run) => run.wallSeconds),
+    cpuSeconds: of((run) => run.cpuSeconds),
+    postgresCpuSeconds: of((run) => run.postgresCpuSeconds),
+    peakRssBytes: of((run) => run.peakRssBytes),
+    peakPssBytes: of((run) => run.peakPssBytes),
+  };
+}

@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** One process of /proc, as far as a bench needs it. Times in seconds. */
+export interface ProcessSample {
+  readonly pid: number;
+  readonly parent: number;
+  readonly ownCpu: number;
+  /** Of its children that have ended and been waited for. */
+  readonly childrenCpu: number;
+  readonly rssBytes: number;
+}
+
+const ticksPerSecond = 100;
+const pageSize = 4096;
+
+export function sampleProcess(pid: number | 'self'): ProcessSample | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
+    const at = (index: number) => fields[index] ?? 0;
+    return {
+      pid: Number.parseInt(stat, 10),
+      parent: at(1),
+      ownCpu: (at(11) + at(12)) / ticksPerSecond,
+      childrenCpu: (at(13) + at(14)) / ticksPerSecond,
+      rssBytes: at(21) * pageSize,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** That process and everything below it. */
+export function sampleTree(root: number): ProcessSample[] {
+  const all = readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map((entry) => sampleProcess(Number(entry)))
+    .filter((found) => found !== undefined);
+  const inTree = new Set([root]);
+  for (let size = 0; size !== inTree.size; ) {
+    size = inTree.size;
+    for (const { pid, parent } of all) if (inTree.has(parent)) inTree.add(pid);
+  }
+  return all.filter(({ pid }) => inTree.has(pid));
+}
+
+/** Memory that is shared counts for each of its users in part, so that a sum over processes is what they really take. */
+export function pssBytes(pid: number): number {
+  try {
+    const line = /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
+    return Number(line?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
+/** CPU that a server spent so far: its processes that live, and those that have ended. */
+export function serverCpu(pid: number): number {
+  return sampleTree(pid).reduce((sum, { ownCpu, childrenCpu }) => sum + ownCpu + childrenCpu, 0);
+}
