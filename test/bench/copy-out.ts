@@ -11,6 +11,7 @@ const client = new pg.Client({ connectionString: url });
 await client.connect();
 // Once it is logged in, the protocol is a byte, a length and a payload: no object a row.
 const socket = (client as unknown as { connection: { stream: Socket } }).connection.stream;
+client.on('error', () => {});
 socket.removeAllListeners('data');
 const query = Buffer.from(`${sql}\0`);
 const head = Buffer.from([0x51, 0, 0, 0, 0]);
