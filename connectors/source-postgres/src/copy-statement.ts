@@ -1,0 +1,47 @@
+/** The one statement by which rows leave the server. */
+import type { Relation, RelationColumn } from './relations.js';
+import { identifier, qualified } from './sql.js';
+import { jsonForm } from './types.js';
+
+export interface CopyStatement {
+  readonly relation: Relation;
+  /** What travels, in this order. */
+  readonly columns: readonly RelationColumn[];
+  /** Columns in which integers beyond 2^53 can be. */
+  readonly wide: ReadonlySet<string>;
+  /** A condition on the alias `s`. */
+  readonly where?: string | undefined;
+  readonly orderBy?: readonly string[];
+  /** Text expressions on the alias `t`, over columns in `needed`: each a field after the JSON. */
+  readonly fields?: readonly string[];
+  readonly needed?: readonly string[];
+}
+
+/**
+ * Rows are ordered before they are encoded: a sort on the server, where there has to be one, must not carry JSON. The names of our
+ * aliases cannot clash with those of columns: every reference is qualified.
+ */
+export function copyStatement({ relation, columns, wide, where, orderBy = [], fields = [], needed = [] }: CopyStatement): string {
+  const inner = new Set([...columns.map(({ name }) => name), ...needed, ...orderBy]);
+  const list = [...inner].map((name) => `s.${identifier(name)}`).join(', ');
+  const order = (alias: string): string => (orderBy.length > 0 ? ` ORDER BY ${orderBy.map((name) => `${alias}.${identifier(name)}`).join(', ')}` : '');
+  const values = columns.map(({ name, type }) => `${jsonForm(type, `t.${identifier(name)}`, wide.has(name))} AS ${identifier(name)}`).join(', ');
+  // Without columns there is nothing that row_to_json could look at.
+  const json = columns.length > 0 ? 'pg_catalog.row_to_json(r.*)' : `'{}'::pg_catalog.json`;
+  const rows = columns.length > 0 ? `, LATERAL (SELECT ${values}) r` : '';
+  const from = `(SELECT ${list} FROM ${source(relation)} s${where ? ` WHERE ${where}` : ''}${order('s')}) t`;
+  return `COPY (SELECT ${[json, ...fields].join(', ')} FROM ${from}${rows}${order('t')}) TO STDOUT (FORMAT binary)`;
+}
+
+/** Children by inheritance are streams themselves: their rows must not come twice. */
+export const source = (relation: Relation): string => `${relation.hasChildren ? 'ONLY ' : ''}${qualified(relation.schema, relation.name)}`;
+
+/**
+ * One text for a key, to tell rows apart by. A nullable column may be in a key that the user declared: a JSON array holds nulls.
+ */
+export function keyText(relation: Relation, key: readonly string[], alias: string): string {
+  const [first, ...rest] = key;
+  const column = (name: string): string => `${alias}.${identifier(name)}::pg_catalog.text`;
+  if (first !== undefined && rest.length === 0 && relation.columns.find(({ name }) => name === first)?.notNull) return column(first);
+  return `pg_catalog.json_build_array(${key.map(column).join(', ')})::pg_catalog.text`;
+}
