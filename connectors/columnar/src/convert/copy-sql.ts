@@ -58,7 +58,7 @@ function selectSql(request: CopyRequest): string {
   const raw = columns.map((column, i) => `record.data.${sqlName(memberName(column.field, i, reader))} AS r${i}`);
   const values = columns.map((column, i) => `${valueSql(column.type, `r${i}`, reader)} AS v${i}`);
   const rows = columns.map((column, i) => `v${i} AS ${sqlName(column.name)}`);
-  const computed = `${sqlString(hex(stamp.seq))} || lpad(to_hex(n), 16, '0')`;
+  const computed = `printf('${hex(stamp.seq)}%016x', n)`;
   const own = `record.data.${sqlName(memberName('_tapline_order', columns.length, reader))}`;
 
   const first = [...raw, 'record.emitted_at AS e', 'record.meta.changes AS ch', `row_number() OVER () + ${stamp.firstRow - 1} AS n`];

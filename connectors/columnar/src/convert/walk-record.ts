@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { LogicalType } from '@tapline/catalog';
-import { forEachMember, skipSpace } from '@tapline/protocol';
+import { forEachMember, skipSpace, skipString } from '@tapline/protocol';
 import type { ColumnPlan } from './column-plan.js';
 import { memberName } from './copy-sql.js';
 
@@ -42,7 +42,8 @@ export class RecordWalker {
 
   #walk(line: Buffer, valid: boolean): WalkResult {
     let record = -1;
-    const end = forEachMember(line, skipSpace(line, 0), (key, start, stop) => {
+    const end = forEachMember(line, skipSpace(line, 0), (key, start, stop, member) => {
+      checkKey(line, key, member);
       if (key === 'record') record = start;
       else if (!isValidJson(line, start, stop)) throw new Malformed();
     });
@@ -50,7 +51,8 @@ export class RecordWalker {
     let data = -1;
     let emittedAt = 'null';
     let changes: Change[] = [];
-    const recordEnd = forEachMember(line, record, (key, start, stop) => {
+    const recordEnd = forEachMember(line, record, (key, start, stop, member) => {
+      checkKey(line, key, member);
       if (key === 'data') data = line[start] === OPEN_BRACE ? start : -1;
       else if (!isValidJson(line, start, stop)) throw new Malformed();
       if (key === 'emitted_at') emittedAt = milliseconds(line.toString('latin1', start, stop));
@@ -62,7 +64,8 @@ export class RecordWalker {
     const members = new Map<string, string>();
     const extras = new Map<string, string>();
     const lost = new Set<string>();
-    const dataEnd = forEachMember(line, data, (key, start, stop) => {
+    const dataEnd = forEachMember(line, data, (key, start, stop, member) => {
+      checkKey(line, key, member);
       const slot = this.#slots.get(key);
       // The last of two members of one name wins, as in every parser.
       lost.delete(key);
@@ -72,7 +75,8 @@ export class RecordWalker {
         members.set(slot.member, value ?? 'null');
       } else {
         if (!isValidJson(line, start, stop)) throw new Malformed();
-        extras.set(key, line.toString('utf8', start, stop));
+        if (valid || isUtf8(line.subarray(start, stop))) extras.set(key, line.toString('utf8', start, stop));
+        else lost.add(key);
       }
     });
     if (dataEnd === -1) return 'malformed';
@@ -114,7 +118,7 @@ function declaredValue(line: Buffer, start: number, stop: number, type: LogicalT
     const plain = withoutExponent(digits);
     return plain === digits ? literal : `"${plain}"`;
   }
-  if (!isValidJson(line, start, stop)) throw new Malformed();
+  if (!isValidJson(line, start, stop) && !nonFinite.test(raw)) throw new Malformed();
   if (line[start] === QUOTE || line[start] === OPEN_BRACE || line[start] === OPEN_BRACKET) {
     return valid || isUtf8(line.subarray(start, stop)) ? JSON.stringify(raw) : undefined;
   }
@@ -144,6 +148,8 @@ function textLiteral(line: Buffer, start: number, stop: number, raw: string, val
 }
 
 const escapeOrControl = /[\\\u0000-\u001f]/;
+/** No JSON, but what Python writes, and the engine reads. */
+const nonFinite = /^(?:NaN|-?Infinity)$/;
 const loneSurrogate = /\p{Surrogate}/u;
 const wellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd');
 const bytesOf = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
@@ -180,6 +186,11 @@ function ownChanges(meta: string): Change[] {
   if (!Array.isArray(changes)) return [];
   const text = (value: unknown): string => (typeof value === 'string' ? value : '');
   return changes.map((change: Record<string, unknown> | null) => ({ field: text(change?.['field']), change: text(change?.['change']), reason: text(change?.['reason']) }));
+}
+
+/** The scanner takes a key that is no valid literal as its raw text: then it holds what needed an escape. */
+function checkKey(line: Buffer, key: string, start: number): void {
+  if (escapeOrControl.test(key) && !isValidJson(line, start, skipString(line, start))) throw new Malformed();
 }
 
 function isValidJson(line: Buffer, start: number, stop: number): boolean {

@@ -1,0 +1,279 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formatLogicalType, parseLogicalType, toJsonSchema } from '@tapline/catalog';
+import type { AirbyteStream } from '@tapline/protocol';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parquetColumns, readAll, type ParquetRow } from '../read-parquet.test.support.js';
+import { planColumns, type ColumnPlan } from './column-plan.js';
+import { Converter } from './convert.js';
+import type { Partition } from './copy-sql.js';
+import { Engine } from './engine.js';
+
+let directory: string;
+let engine: Engine;
+let files = 0;
+let logged: string[] = [];
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tapline-convert-'));
+  engine = new Engine({ directory: join(directory, 'engine'), workers: 2 });
+});
+afterAll(async () => {
+  await engine[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+});
+
+async function convertLines(plan: ColumnPlan, lines: readonly (string | Buffer)[], partition?: Partition) {
+  const path = join(directory, `${++files}.jsonl`);
+  const bytes = Buffer.concat(lines.map((line) => Buffer.concat([Buffer.from(line), Buffer.from('\n')])));
+  await writeFile(path, bytes);
+  logged = [];
+  const converter = new Converter({
+    engine, directory: join(directory, `out${files}`), compression: 'zstd', rowGroupBytes: 1 << 20, log: (_level, message) => void logged.push(message),
+  });
+  return await converter.convert({
+    stream: { name: 's' }, plan, partition,
+    input: { path, lines: lines.length, bytes: bytes.length, longestLine: Math.max(...lines.map((line) => Buffer.byteLength(line))) + 1, firstLine: 1 },
+    stamp: { rawIdPrefix: 'abcdef12-0003-', generation: 3, syncId: 7, seq: 258, firstRow: 11, now: 1000 },
+  });
+}
+
+async function rowsOf(plan: ColumnPlan, lines: readonly (string | Buffer)[]): Promise<ParquetRow[]> {
+  return await readAll((await convertLines(plan, lines)).map((file) => file.path));
+}
+
+const record = (data: string): string => `{"type":"RECORD","record":{"stream":"s","emitted_at":1700000000123,"data":${data}}}`;
+const typed = (types: Readonly<Record<string, string>>): AirbyteStream => ({
+  name: 's',
+  json_schema: { properties: Object.fromEntries(Object.entries(types).map(([name, type]) => [name, toJsonSchema(parseLogicalType(type)!)])) },
+});
+/** The same columns, read by the walker. */
+const walked = (plan: ColumnPlan): ColumnPlan => ({ ...plan, typed: false });
+const changesOf = (row: ParquetRow): unknown => (JSON.parse(String(row['_airbyte_meta'])) as { changes: unknown }).changes;
+
+/** For each type: what comes, and what must lie in the file; `lost` = null with an entry. */
+const lost = Symbol('lost');
+const matrix: Readonly<Record<string, readonly (readonly [json: string, expected: unknown])[]>> = {
+  boolean: [['true', true], ['false', false], ['null', null], ['"true"', true], ['"maybe"', lost], ['{"a":1}', lost], ['7', lost]],
+  int16: [['-32768', -32768], ['32767', 32767], ['32768', lost], ['1.5', lost], ['1.0', 1], ['"12"', 12], ['"1_0"', lost], ['null', null]],
+  int32: [['2147483647', 2147483647], ['2147483648', lost], ['-0', 0], ['1e3', 1000], ['"x"', lost], ['true', lost], ['[1]', lost]],
+  int64: [
+    ['9007199254740993', 9007199254740993n], ['"9223372036854775807"', 9223372036854775807n], ['-9223372036854775808', -9223372036854775808n],
+    ['9223372036854775808', lost], ['"1.5"', lost], ['1.5', lost], ['123456789012345678901234567890', lost], ['"0x10"', lost], ['" 1"', lost], ['""', lost],
+  ],
+  float32: [['0.5', 0.5], ['"NaN"', NaN], ['"Infinity"', Infinity], ['"-Infinity"', -Infinity], ['1e39', lost], ['null', null]],
+  float64: [['NaN', NaN], ['5e-324', 5e-324], ['0.1', 0.1], ['"NaN"', NaN], ['"Infinity"', Infinity], ['"-Infinity"', -Infinity], ['1e400', lost], ['"abc"', lost], ['"1.5"', 1.5], ['{}', lost]],
+  'decimal(12,2)': [
+    ['"1.23"', 1.23], ['"-9999999999.99"', -9999999999.99], ['"1.5"', 1.5], ['"1.500"', 1.5], ['7', 7], ['"1.235"', lost], ['"10000000000.00"', lost],
+    ['"NaN"', lost], ['"Infinity"', lost], ['"1_0.1"', lost], ['"1e3"', 1000], ['1e3', 1000], ['"1e-3"', lost], ['"abc"', lost],
+  ],
+  'decimal(38,10)': [['"1234567890123456789012345678.0123456789"', 1234567890123456789012345678.0123456789], ['null', null]],
+  decimal: [['"12345678901234567890.12345678901234567890"', '12345678901234567890.12345678901234567890'], ['"NaN"', 'NaN']],
+  text: [['"a"', 'a'], ['""', ''], ['"\\u00e9\\n\\"\\\\"', 'é\n"\\'], ['"日本\u2028"', '日本\u2028'], ['"\\u0000x"', '\u0000x'], ['null', null], ['"\\ud83d\\ude00"', '😀'], ['"\\ud800"', lost]],
+  uuid: [['"0188c6de-8d4e-7000-8000-000000000001"', '0188c6de-8d4e-7000-8000-000000000001']],
+  interval: [['"1 mon 2 days"', '1 mon 2 days']],
+  bytes: [['"QUJD"', 'ABC'], ['""', ''], ['"QU*"', lost], ['"QU"', lost]],
+  date: [
+    ['"2026-11-20"', '2026-11-20'], ['"0001-01-01"', '0001-01-01'], ['"9999-12-31"', '9999-12-31'], ['"0044-03-15 BC"', lost], ['"infinity"', lost],
+    ['"-infinity"', lost], ['"2026-02-30"', lost], ['"2026-11-20T00:00:00"', '2026-11-20'], ['"2026-11-20T05:00:00"', lost], ['"epoch"', lost], ['20261120', lost],
+  ],
+  time: [['"23:59:59.999999"', '23:59:59.999999'], ['"00:00:00"', '00:00:00'], ['"24:00:00"', lost], ['"25:00:00"', lost], ['"10:00:00+02"', lost]],
+  timestamp: [
+    ['"2026-11-20T07:00:00.123456"', '2026-11-20T07:00:00.123Z'], ['"2026-11-20 07:00:00"', '2026-11-20T07:00:00.000Z'], ['"0044-03-15T00:00:00 BC"', lost],
+    ['"infinity"', lost], ['"-infinity"', lost], ['"2020-01-01T24:00:00"', lost], ['"294276-12-31T23:59:59"', lost], ['"epoch"', lost],
+    ['"2026-11-20T07:00:00+02:00"', lost], ['"2026-11-20T07:00:00Z"', '2026-11-20T07:00:00.000Z'], ['1700000000', lost],
+  ],
+  timestamptz: [
+    ['"2026-11-20T07:00:00.123456+00:00"', '2026-11-20T07:00:00.123Z'], ['"2026-11-20T07:00:00+02:00"', '2026-11-20T05:00:00.000Z'],
+    ['"2026-11-20T07:00:00Z"', '2026-11-20T07:00:00.000Z'], ['"2026-11-20T07:00:00"', '2026-11-20T07:00:00.000Z'], ['"0044-03-15T00:00:00+00:00 BC"', lost],
+    ['"infinity"', lost], ['"2020-01-01T24:00:00+00:00"', lost], ['"294276-01-01T00:00:00+00:00"', lost], ['"0001-01-01T00:00:00+00:00"', '0001-01-01T00:00:00.000Z'],
+    ['"now"', lost], ['"10000-01-01T00:00:00+00:00"', '+010000-01-01T00:00:00.000Z'],
+  ],
+  json: [['"{\\"a\\":1.10,\\"b\\":18446744073709551616}"', '{"a":1.10,"b":18446744073709551616}'], ['"null"', 'null'], ['null', null]],
+  'array<int32>': [['"[1,2,null]"', '[1,2,null]']],
+};
+
+/** As the matrix writes it. */
+function plain(value: unknown, type: string): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString();
+  if (value instanceof Date) return type === 'date' ? value.toISOString().slice(0, 10) : value.toISOString();
+  if (type === 'time' && value !== null) {
+    const micros = Number(value);
+    return new Date(micros / 1000).toISOString().slice(11, 19) + (micros % 1e6 ? `.${String(micros % 1e6).padStart(6, '0')}` : '');
+  }
+  return value;
+}
+
+describe.each(Object.keys(matrix))('a value of type %s', (type) => {
+  const cases = matrix[type]!;
+  const lines = cases.map(([json]) => record(`{"v":${json}}`));
+  const plan = planColumns(typed({ v: type }));
+
+  it.each(['raw', 'walked'])('lands as it came, or as null with an entry (%s lines)', async (reader) => {
+    const rows = await rowsOf(reader === 'raw' ? plan : walked(plan), lines);
+    expect(rows.map((row) => plain(row['v'], type))).toEqual(cases.map(([, expected]) => (expected === lost ? null : expected)));
+    expect(rows.map((row) => changesOf(row))).toEqual(
+      cases.map(([json, expected]) => (expected === lost
+        ? [{ field: 'v', change: 'NULLED', reason: json.includes('\\ud800') ? 'DESTINATION_SERIALIZATION_ERROR' : 'DESTINATION_TYPECAST_ERROR' }] : [])),
+    );
+  });
+
+  it('reads the same alone by either reader', async () => {
+    // Alone: one value that the raw reader refuses would else hide the others from it.
+    for (const line of lines) expect(await rowsOf(plan, [line]), line).toEqual((await rowsOf(walked(plan), [line])).map(({ _tapline_extra, ...row }) => row));
+  });
+});
+
+describe('every row', () => {
+  const plan = planColumns(typed({ id: 'int64', 'select': 'text', 'a "b" \'c\'': 'text' }));
+
+  it('carries who wrote it, when, in which generation, and its place', async () => {
+    const [first, second] = await rowsOf(plan, [record('{"id":1,"select":"x","a \\"b\\" \'c\'":"y"}'), record('{"id":2}')]);
+    expect(first).toMatchObject({
+      id: 1n, select: 'x', 'a "b" \'c\'': 'y', _airbyte_raw_id: 'abcdef12-0003-0000000000000102000000000000000b', _airbyte_meta: '{"sync_id":7,"changes":[]}',
+      _airbyte_extracted_at: new Date(1700000000123), _airbyte_generation_id: 3n, _tapline_order: '0000000000000102000000000000000b',
+    });
+    expect(second!['_tapline_order']).toBe('0000000000000102000000000000000c');
+  });
+
+  it('has the Parquet types of the contract', async () => {
+    const all = Object.keys(matrix);
+    const [file] = await convertLines(planColumns(typed(Object.fromEntries(all.map((type) => [formatLogicalType(parseLogicalType(type)!), type])))), [record('{}')]);
+    expect(await parquetColumns(file!.path)).toMatchInlineSnapshot(`
+      {
+        "_airbyte_extracted_at": "INT64 TIMESTAMP_MICROS",
+        "_airbyte_generation_id": "INT64 INT_64",
+        "_airbyte_meta": "BYTE_ARRAY UTF8",
+        "_airbyte_raw_id": "BYTE_ARRAY UTF8",
+        "_tapline_order": "BYTE_ARRAY UTF8",
+        "array<int32>": "BYTE_ARRAY UTF8",
+        "boolean": "BOOLEAN",
+        "bytes": "BYTE_ARRAY",
+        "date": "INT32 DATE",
+        "decimal": "BYTE_ARRAY UTF8",
+        "decimal(12,2)": "INT64 DECIMAL",
+        "decimal(38,10)": "FIXED_LEN_BYTE_ARRAY DECIMAL",
+        "float32": "FLOAT",
+        "float64": "DOUBLE",
+        "int16": "INT32 INT_16",
+        "int32": "INT32 INT_32",
+        "int64": "INT64 INT_64",
+        "interval": "BYTE_ARRAY UTF8",
+        "json": "BYTE_ARRAY UTF8",
+        "text": "BYTE_ARRAY UTF8",
+        "time": "INT64 TIME_MICROS",
+        "timestamp": "INT64 TIMESTAMP_MICROS",
+        "timestamptz": "INT64 TIMESTAMP_MICROS",
+        "uuid": "BYTE_ARRAY UTF8",
+      }
+    `);
+  });
+
+  it("keeps the record's own changes before ours", async () => {
+    const line = `{"type":"RECORD","record":{"stream":"s","emitted_at":1,"meta":{"changes":[{"field":"note","change":"TRUNCATED","reason":"SOURCE_FIELD_SIZE_LIMITATION"}]},"data":{"id":1.5}}}`;
+    for (const reader of [plan, walked(plan)]) {
+      const [row] = await rowsOf(reader, [line]);
+      expect(changesOf(row!)).toEqual([
+        { field: 'note', change: 'TRUNCATED', reason: 'SOURCE_FIELD_SIZE_LIMITATION' },
+        { field: 'id', change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' },
+      ]);
+    }
+  });
+
+  it('takes the order that the source declares', async () => {
+    const own = planColumns(typed({ id: 'int64', _tapline_order: 'text' }));
+    for (const reader of [own, walked(own)]) {
+      const [row] = await rowsOf(reader, [record('{"id":1,"_tapline_order":"000000000000000a0000000000000001"}')]);
+      expect(row).toMatchObject({ _tapline_order: '000000000000000a0000000000000001', _airbyte_raw_id: 'abcdef12-0003-000000000000000a0000000000000001' });
+    }
+  });
+});
+
+describe("other people's records", () => {
+  const stream = (properties: Readonly<Record<string, unknown>>): AirbyteStream => ({ name: 's', json_schema: { properties } });
+
+  it('keep their digits, in JSON and in text', async () => {
+    const plan = planColumns(stream({ o: { type: 'object' }, u: { type: ['string', 'integer'] }, t: { type: 'string' } }));
+    const [row] = await rowsOf(plan, [record('{"o":{"n":18446744073709551614, "d":12345678901234567890.123456789},"u":5e-324,"t":12345678901234567890.123456789}')]);
+    expect(row).toMatchObject({ o: '{"n":18446744073709551614, "d":12345678901234567890.123456789}', u: '5e-324', t: '12345678901234567890.123456789' });
+  });
+
+  it('leave what is not declared in _tapline_extra, with one warning a field', async () => {
+    const plan = planColumns(stream({ a: { type: 'string' } }));
+    const rows = await rowsOf(plan, [record('{"a":"1","x":1.0,"é":{"k":"\\u0000"}}'), record('{"a":"2","x":null}'), record('{"a":"3"}')]);
+    expect(rows.map((row) => row['_tapline_extra'])).toEqual(['{"x":1.0,"é":{"k":"\\u0000"}}', '{"x":null}', null]);
+    expect(logged).toHaveLength(2);
+  });
+
+  it('may name columns in another case only, or as ours are named', async () => {
+    const plan = planColumns(stream({ a: { type: 'string' }, A: { type: 'string' }, A__2: { type: 'string' }, _airbyte_raw_id: { type: 'string' }, '': { type: 'string' } }));
+    const [row] = await rowsOf(plan, [record('{"a":"1","A":"2","A__2":"3","_airbyte_raw_id":"4","":"5","_airbyte_meta":"6"}')]);
+    expect(row).toMatchObject({ a: '1', A__3: '2', A__2: '3', _airbyte_raw_id__2: '4', __2: '5', _tapline_extra: '{"_airbyte_meta":"6"}' });
+    expect(plan.warnings).toHaveLength(3);
+  });
+
+  it('may have any order of members, white space, and a type at the end', async () => {
+    const plan = planColumns(stream({ a: { type: 'integer' } }));
+    const [row] = await rowsOf(plan, [' { "record" : { "data" : { "a" : 1 } , "emitted_at" : 1700000000123.0 , "stream" : "s" } , "type" : "RECORD" } \r']);
+    expect(row).toMatchObject({ a: 1n, _airbyte_extracted_at: new Date(1700000000123) });
+  });
+
+  it('without data are left out with a warning', async () => {
+    const plan = planColumns(typed({ a: 'text' }));
+    const none = '{"type":"RECORD","record":{"stream":"s","emitted_at":1}}';
+    expect(await rowsOf(plan, [none, record('{"a":"1"}'), none])).toHaveLength(1);
+    expect(logged).toHaveLength(1);
+    expect(await convertLines(plan, [none])).toEqual([]);
+  });
+
+  it('lose text that is no UTF-8, with an entry', async () => {
+    const plan = planColumns(typed({ a: 'text', b: 'text' }));
+    const line = Buffer.from(record('{"a":"\xff","b":"ok"}'), 'latin1');
+    const [row] = await rowsOf(plan, [line]);
+    expect(row).toMatchObject({ a: null, b: 'ok' });
+    expect(changesOf(row!)).toEqual([{ field: 'a', change: 'NULLED', reason: 'DESTINATION_SERIALIZATION_ERROR' }]);
+  });
+
+  it('without columns still give their rows', async () => {
+    const [row] = await rowsOf(planColumns(stream({})), [record('{"a":1}')]);
+    expect(row).toMatchObject({ _tapline_extra: '{"a":1}' });
+    expect(await rowsOf(planColumns(stream({})), [record('{}')])).toHaveLength(1);
+  });
+
+  it.each(['{"type":"RECORD","record":{"stream":"s","data":{"a":"secret"}', record('{"a":"secret" "b":1}'), record('{"a":01}'), record('{"a":"\\x"}'), record('{"a":tru}')])(
+    'that are malformed are told by stream and number, without their content: %s', async (bad) => {
+      const plan = planColumns(typed({ a: 'text' }));
+      const failed = convertLines(plan, [record('{"a":"1"}'), bad]);
+      await expect(failed).rejects.toMatchObject({ code: 'protocol' });
+      await expect(failed).rejects.toThrow(/stream s: record 2 /);
+      await expect(failed).rejects.not.toThrow(/secret/);
+    },
+  );
+});
+
+describe('files', () => {
+  it('lie in hive folders by the UTC day and hour, null in the default one', async () => {
+    const plan = planColumns(typed({ at: 'timestamptz', date: 'text' }));
+    const lines = ['"2026-11-20T23:30:00-02:00"', '"2026-11-20T07:59:59+00:00"', 'null', '"infinity"'].map((at) => record(`{"at":${at},"date":"own"}`));
+    for (const reader of [plan, walked(plan)]) {
+      const written = await convertLines(reader, lines, { column: 'at', hour: true });
+      const partitions = Object.fromEntries(written.map((file) => [file.partition, file.rows]));
+      expect(partitions).toEqual({
+        'date=2026-11-21/hour=01': 1, 'date=2026-11-20/hour=07': 1, 'date=__HIVE_DEFAULT_PARTITION__/hour=__HIVE_DEFAULT_PARTITION__': 2,
+      });
+      const rows = await readAll(written.map((file) => file.path));
+      expect(rows.map((row) => row['date'])).toEqual(['own', 'own', 'own', 'own']);
+      expect(Object.keys(rows[0]!)).not.toContain('__tapline_date');
+    }
+  });
+
+  it('hold a row of 20 MB', async () => {
+    const plan = planColumns(typed({ id: 'int64', a: 'text' }));
+    const text = 'x'.repeat(20 << 20);
+    for (const reader of [plan, walked(plan)]) {
+      const [row] = await rowsOf(reader, [record(`{"id":1,"a":"${text}"}`)]);
+      expect((row!['a'] as string).length).toBe(text.length);
+    }
+  });
+});

@@ -1,0 +1,357 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LineWriter, transientError, type ConfiguredStream, type Session } from '@tapline/protocol';
+import { Output } from '@tapline/sdk';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FakeSink } from '../fake-sink.test.support.js';
+import { readAll } from '../read-parquet.test.support.js';
+import type { ColumnarOptions } from './options.js';
+import { writeColumnar } from './write-columnar.js';
+
+let directory: string;
+let sink: FakeSink;
+const logged: string[] = [];
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tapline-ingest-'));
+  sink = new FakeSink(directory);
+  logged.length = 0;
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+const session: Session = { version: 1, run_id: 'r', sync: 's', source: '', extensions: [], continuous: false };
+const columns = { id: { type: 'integer', tapline_type: 'int64' }, note: { type: 'string', tapline_type: 'text' } };
+const configured = (name: string, more: Partial<ConfiguredStream> = {}): ConfiguredStream => ({
+  stream: { name, namespace: 'public', json_schema: { properties: columns } }, sync_mode: 'incremental', destination_sync_mode: 'append', ...more,
+});
+
+interface Start {
+  readonly streams?: ConfiguredStream[];
+  readonly session?: Session | undefined;
+  readonly options?: Partial<ColumnarOptions>;
+}
+
+/** A destination that runs: lines in, lines out. */
+function start({ streams = [configured('a'), configured('b')], options = {}, ...rest }: Start = {}) {
+  const input = new PassThrough();
+  const stdout = new PassThrough();
+  let out = '';
+  stdout.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+    for (const line of text.split('\n')) if (line.includes('"STATE"')) sink.calls.push(`echo ${/"n":(\d+)/.exec(line)?.[1]}`);
+  });
+  const stop = new AbortController();
+  const done = writeColumnar({
+    input, sink, output: new Output(new LineWriter(stdout)), catalog: { streams }, session: 'session' in rest ? rest.session : session,
+    options: { stagingDirectory: join(directory, 'staging'), sync: 's', ...options }, signal: stop.signal, log: (_level, message) => void logged.push(message),
+  });
+  done.catch(() => undefined);
+  return {
+    done, stop,
+    send: (...lines: string[]) => input.write(lines.map((line) => `${line}\n`).join('')),
+    raw: (bytes: string) => input.write(bytes),
+    /** Each line as a block of its own. */
+    async trickle(...lines: string[]): Promise<void> {
+      for (const line of lines) {
+        input.write(`${line}\n`);
+        await sleep(2);
+      }
+    },
+    end: () => {
+      input.end();
+      return done;
+    },
+    lines: () => out.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>),
+  };
+}
+
+async function run(lines: readonly string[], options: Start = {}) {
+  const destination = start(options);
+  destination.send(...lines);
+  await destination.end();
+  await sleep(1);
+  return destination;
+}
+
+const record = (stream: string, id: number, note = ''): string =>
+  `{"type":"RECORD","record":{"stream":"${stream}","namespace":"public","emitted_at":1700000000000,"data":{"id":${id},"note":"${note}"}}}`;
+const records = (stream: string, from: number, to: number, note = ''): string[] => Array.from({ length: to - from + 1 }, (_, i) => record(stream, from + i, note));
+const state = (stream: string, n: number): string =>
+  `{"type":"STATE","state":{"id":${n},"type":"STREAM","stream":{"stream_descriptor":{"name":"${stream}","namespace":"public"},"stream_state":{"n":${n}}}}}`;
+const complete = (stream: string): string =>
+  `{"type":"TRACE","trace":{"type":"STREAM_STATUS","emitted_at":1.5,"stream_status":{"stream_descriptor":{"name":"${stream}","namespace":"public"},"status":"COMPLETE"}}}`;
+const generation = (stream: string, id: number, minimum: number, phase = 'begin'): string =>
+  `{"type":"TAPLINE","tapline":{"type":"GENERATION","stream_descriptor":{"name":"${stream}","namespace":"public"},"generation_id":${id},"minimum_generation_id":${minimum},"phase":"${phase}"}}`;
+
+const ids = async (stream?: string): Promise<number[]> => (await readAll(sink.committed(stream))).map((row) => Number(row['id']));
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+describe('the order of things', () => {
+  it('OPENED comes first, and a state only after stage, commit and publish', async () => {
+    const { lines } = await run([...records('a', 1, 3), state('a', 1)]);
+    expect(sink.calls).toEqual(['open', 'stage a 3', 'commit 1', 'publish', 'echo 1']);
+    expect(lines()).toEqual([
+      { type: 'TAPLINE', tapline: { type: 'OPENED', epoch: 1, checkpoint: null } },
+      { type: 'STATE', state: { ...(JSON.parse(state('a', 1)) as { state: object }).state, destinationStats: { recordCount: 3 } } },
+    ]);
+  });
+
+  it('states go back in order, each with the records since the one before it of its stream', async () => {
+    const { lines } = await run([record('a', 1), record('b', 2), state('a', 1), record('b', 3), state('b', 2), record('a', 4), record('a', 5), state('a', 3)]);
+    expect(lines().slice(1).map((line) => (line['state'] as { id: number; destinationStats: { recordCount: number } })).map((s) => [s.id, s.destinationStats.recordCount])).toEqual([[1, 1], [2, 2], [3, 2]]);
+    expect(sink.commits).toHaveLength(1);
+    expect(sink.commits[0]).toMatchObject({ seq: 1, stateId: 3 });
+    expect(sink.commits[0]!.states.map((body) => (JSON.parse(body) as { id: number }).id)).toEqual([3, 2]);
+  });
+
+  it('a GLOBAL state counts the records of all streams', async () => {
+    const global = '{"type":"STATE","state":{"type":"GLOBAL","global":{"shared_state":{"n":1},"stream_states":[]}}}';
+    const { lines } = await run([record('a', 1), record('b', 2), global, record('b', 2), global]);
+    expect(lines().slice(1).map((line) => (line['state'] as { destinationStats: object }).destinationStats)).toEqual([{ recordCount: 2 }, { recordCount: 1 }]);
+    expect(sink.commits[0]!.states).toHaveLength(1);
+  });
+
+  it('a flush by rows commits at the next state, and reading goes on meanwhile', async () => {
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    sink.hook = (call) => (call === 'commit 1' ? held : undefined);
+    const destination = start({ options: { flush: { rows: 2 }, chunkBytes: 300 } });
+    await destination.trickle(...records('a', 1, 2), state('a', 1), ...records('a', 3, 12));
+    await vi.waitFor(() => expect(sink.calls.filter((call) => call.startsWith('stage')).length).toBeGreaterThan(2));
+    expect(sink.commits).toHaveLength(0);
+    destination.send(state('a', 2));
+    await sleep(50);
+    expect(sink.calls).not.toContain('commit 2');
+    release();
+    await destination.end();
+    expect(sink.calls.filter((call) => !call.startsWith('stage'))).toEqual(['open', 'commit 1', 'publish', 'echo 1', 'commit 2', 'publish', 'echo 2']);
+    expect(await ids()).toEqual(range(1, 12));
+  });
+
+  it('a flush by time comes though no line does, and leaves what follows the last state for later', async () => {
+    const destination = start({ options: { flush: { ms: 60 } } });
+    destination.send(...records('a', 1, 2), state('a', 1), ...records('a', 3, 4));
+    await vi.waitFor(() => expect(sink.calls).toContain('echo 1'));
+    expect(await ids()).toEqual([1, 2]);
+    destination.send(record('a', 5), state('a', 2));
+    await vi.waitFor(() => expect(sink.calls).toContain('echo 2'));
+    await destination.end();
+    const rows = await readAll(sink.committed());
+    expect(rows.map((row) => Number(row['id']))).toEqual([1, 2, 3, 4, 5]);
+    const orders = rows.map((row) => String(row['_tapline_order']));
+    expect([...orders].sort()).toEqual(orders);
+    expect(new Set(orders).size).toBe(5);
+  });
+
+  it('an early chunk is staged without its state, and committed only with it; orders go on', async () => {
+    const destination = start({ options: { chunkBytes: 400, flush: { ms: 100_000 } } });
+    await destination.trickle(...records('a', 1, 30));
+    await vi.waitFor(() => expect(sink.calls.filter((call) => call.startsWith('stage')).length).toBeGreaterThan(2));
+    expect(sink.calls).not.toContain('commit 1');
+    destination.send(state('a', 1), record('a', 31), state('a', 2));
+    await destination.end();
+    const rows = await readAll(sink.committed());
+    expect(rows.map((row) => Number(row['id']))).toEqual(range(1, 31));
+    expect(rows.map((row) => Number(`0x${String(row['_tapline_order']).slice(16)}`))).toEqual(range(1, 31));
+    expect(sink.commits).toHaveLength(1);
+  });
+
+  it('a state without records is committed and echoed', async () => {
+    await run([state('a', 1)]);
+    expect(sink.calls).toEqual(['open', 'commit 1', 'publish', 'echo 1']);
+  });
+
+  it('nothing at all makes no commit', async () => {
+    await run([]);
+    expect(sink.calls).toEqual(['open']);
+  });
+});
+
+describe('the end of the input', () => {
+  it('without COMPLETE what follows the last state is discarded', async () => {
+    await run([record('a', 1), state('a', 1), record('a', 2), generation('b', 1, 1), record('b', 3)]);
+    expect(await ids()).toEqual([1]);
+    expect(sink.commits[0]).toMatchObject({ begun: [], completed: [] });
+    expect(logged.join()).toMatch(/public\.a: 1 records/);
+  });
+
+  it('with COMPLETE it is committed, for that stream alone', async () => {
+    await run([record('a', 1), state('a', 1), record('a', 2), record('b', 3), complete('a')]);
+    expect(await ids('a')).toEqual([1, 2]);
+    expect(await ids('b')).toEqual([]);
+  });
+
+  it('completes the open generation, also if a state follows COMPLETE', async () => {
+    for (const tail of [[], [state('a', 2)]]) {
+      sink = new FakeSink(directory);
+      await run([generation('a', 2, 2), record('a', 1), state('a', 1), record('a', 2), complete('a'), ...tail]);
+      expect(sink.commits[0]!.begun).toEqual([{ stream: { name: 'a', namespace: 'public' }, generation: 2, minimum: 2 }]);
+      expect(sink.commits[0]!.completed).toEqual([{ name: 'a', namespace: 'public', generation: 2 }]);
+      expect(sink.commits[0]!.staged.every((file) => file.generation === 2)).toBe(true);
+      expect(await ids()).toEqual([1, 2]);
+    }
+  });
+
+  it('in the middle of a line is an error; what a state covered before is committed', async () => {
+    const destination = start();
+    destination.send(record('a', 1), state('a', 1));
+    destination.raw(record('a', 2).slice(0, -5));
+    await expect(destination.end()).rejects.toMatchObject({ code: 'protocol' });
+    expect(await ids()).toEqual([1]);
+    expect(sink.calls).toContain('echo 1');
+  });
+
+  it('after a whole message without a newline takes the message', async () => {
+    const destination = start();
+    destination.send(record('a', 1));
+    destination.raw(state('a', 1));
+    await destination.end();
+    expect(await ids()).toEqual([1]);
+  });
+
+  it('a signal commits up to the last state and resolves', async () => {
+    const destination = start();
+    destination.send(record('a', 1), state('a', 1), record('a', 2), complete('a'));
+    await sleep(30);
+    destination.stop.abort();
+    await destination.done;
+    expect(await ids()).toEqual([1]);
+    expect(sink.calls.at(-1)).toBe('echo 1');
+  });
+});
+
+describe('generations', () => {
+  const checkpoint = (open: Record<string, number> = {}) => ({
+    state_id: 9, source: '', states: [JSON.parse(state('a', 8)).state, JSON.parse(state('b', 9)).state].map((body) => JSON.stringify(body)),
+    generations: { 'public.a': 1, 'public.b': 1, ...open }, open_generations: open,
+  });
+
+  it("a new one drops the stream's old state from the checkpoint, though only another stream sends one", async () => {
+    sink.checkpoint = checkpoint();
+    sink.seq = 4;
+    await run([generation('a', 2, 2), generation('b', 2, 2), record('a', 1), state('a', 10)]);
+    expect(sink.commits[0]).toMatchObject({ seq: 5, stateId: 10 });
+    expect(sink.commits[0]!.states.map((body) => (JSON.parse(body) as { id: number }).id)).toEqual([10]);
+    expect(sink.commits[0]!.begun).toHaveLength(2);
+  });
+
+  it('an open one that begins again goes on, with its state', async () => {
+    sink.checkpoint = checkpoint({ 'public.b': 2 });
+    await run([generation('b', 2, 2), record('b', 1), state('a', 10), record('b', 2), complete('b')]);
+    expect(sink.commits[0]!.states).toHaveLength(2);
+    expect(sink.commits[0]!.staged.every((file) => file.generation === 2)).toBe(true);
+    expect(sink.commits[0]!.completed).toMatchObject([{ name: 'b', generation: 2 }]);
+  });
+
+  it('one that ends and one that begins within a flush come in two commits', async () => {
+    await run([generation('a', 2, 2), record('a', 1), complete('a'), state('a', 1), generation('a', 3, 3), record('a', 2), state('a', 2)]);
+    expect(sink.commits.map((commit) => [commit.begun.map((begun) => begun.generation), commit.completed.length])).toEqual([[[2], 1], [[3], 0]]);
+    expect(sink.commits.map((commit) => commit.staged.map((file) => file.generation))).toEqual([[2], [3]]);
+  });
+
+  it('rows of one that another replaced before any state are dropped', async () => {
+    await run([generation('a', 2, 2), record('a', 1), generation('a', 3, 3), record('a', 2), state('a', 1)]);
+    expect(sink.commits[0]!.begun.map((begun) => begun.generation)).toEqual([3]);
+    expect(await ids()).toEqual([2]);
+  });
+
+  it('cannot go back', async () => {
+    sink.checkpoint = checkpoint({ 'public.a': 5 });
+    await expect(run([generation('a', 4, 4), record('a', 1)])).rejects.toMatchObject({ code: 'protocol' });
+  });
+
+  it('without a session an overwrite begins a new one, and ids of the catalog count', async () => {
+    sink.checkpoint = checkpoint({ 'public.b': 4 });
+    const streams = [
+      configured('a', { destination_sync_mode: 'overwrite' }), configured('b', { generation_id: 4, minimum_generation_id: 4 }), configured('c', { generation_id: 7, minimum_generation_id: 0 }),
+    ];
+    const { lines } = await run([record('a', 1), record('b', 2), record('c', 3), complete('a'), complete('b'), complete('c')], { session: undefined, streams });
+    expect(sink.commits[0]!.begun.map(({ stream, generation: g, minimum }) => [stream.name, g, minimum])).toEqual([['a', 2, 2], ['b', 4, 4]]);
+    expect(sink.commits[0]!.completed.map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(lines()).toEqual([]);
+  });
+});
+
+describe('lines', () => {
+  it('of many streams may alternate, in any order of keys', async () => {
+    const foreign = (id: number): string => `{"record":{"data":{"id":${id},"note":"{\\"type\\":\\"STATE\\"}"},"stream":"b","emitted_at":1,"namespace":"public"},"type":"RECORD"}`;
+    const lines = range(1, 40).map((id) => (id % 3 === 0 ? foreign(id) : record(id % 2 === 0 ? 'a' : 'b', id)));
+    await run([...lines, state('a', 1)]);
+    expect(await ids('a')).toEqual(range(1, 40).filter((id) => id % 3 !== 0 && id % 2 === 0));
+    expect(await ids('b')).toEqual(range(1, 40).filter((id) => id % 3 === 0 || id % 2 !== 0));
+  });
+
+  it('of streams of one name in two namespaces are told apart', async () => {
+    const other = configured('a');
+    const streams = [configured('a'), { ...other, stream: { ...other.stream, namespace: 'other' } }, { ...other, stream: { name: 'a', json_schema: other.stream.json_schema } }];
+    const line = (id: number, namespace: string): string => `{"type":"RECORD","record":{"stream":"a","emitted_at":1,"data":{"id":${id}}${namespace}}}`;
+    await run([line(1, ',"namespace":"public"'), line(2, ',"namespace":"other"'), line(3, ''), line(4, ',"namespace":"public"'), line(5, ',"namespace":null'), state('a', 1)], { streams });
+    const byNamespace = Object.fromEntries(sink.commits[0]!.staged.map((file) => [String(file.stream.namespace), file.rows]));
+    expect(byNamespace).toEqual({ public: 2, other: 1, undefined: 2 });
+  });
+
+  it('that are junk or of unknown types are told of once, and blank ones not at all', async () => {
+    await run(['Traceback (most recent call last):', '', 'more', '{"type":"DEBUG","debug":{}}', '{"type":"DEBUG"}', '{"type":"LOG","log":{}}', record('a', 1), state('a', 1)]);
+    expect(logged).toHaveLength(2);
+    expect(await ids()).toEqual([1]);
+  });
+
+  it('of a stream that is not configured end the run by its name', async () => {
+    await expect(run([record('a', 1), record('nobody', 2)])).rejects.toThrow(/public\.nobody/);
+  });
+
+  it('that are half a record end the run', async () => {
+    await expect(run([record('a', 1).slice(0, -9), record('a', 2)])).rejects.toMatchObject({ code: 'protocol' });
+    sink = new FakeSink(directory);
+    await expect(run([record('a', 1), record('a', 1).slice(0, -9), state('a', 2)])).rejects.toThrow(/public\.a: record 2 /);
+    expect(sink.commits).toHaveLength(0);
+  });
+
+  it('of states of two kinds end the run', async () => {
+    const global = '{"type":"STATE","state":{"type":"GLOBAL","global":{"stream_states":[]}}}';
+    await expect(run([global, state('a', 1)])).rejects.toMatchObject({ code: 'protocol' });
+  });
+
+  it('of a new schema have its columns from then on', async () => {
+    const stream = { name: 'a', namespace: 'public', json_schema: { properties: { ...columns, added: { type: 'integer', tapline_type: 'int32' } } } };
+    const schema = JSON.stringify({ type: 'TAPLINE', tapline: { type: 'SCHEMA', schema_version: 2, stream: configured('a', { stream }) } });
+    await run([record('a', 1), schema, '{"type":"RECORD","record":{"stream":"a","namespace":"public","emitted_at":1,"data":{"id":2,"added":7}}}', state('a', 1)]);
+    const rows = await readAll(sink.committed());
+    expect(rows.map((row) => row['added'])).toEqual([undefined, 7]);
+  });
+});
+
+describe('failures', () => {
+  it('of a commit end the run: no echo, no further commit', async () => {
+    sink.hook = (call) => {
+      if (call === 'commit 1') throw transientError('a newer writer took over', { code: 'fenced' });
+    };
+    const destination = start({ options: { flush: { rows: 1 } } });
+    destination.send(record('a', 1), state('a', 1));
+    await expect(destination.done).rejects.toMatchObject({ code: 'fenced' });
+    expect(sink.calls).toEqual(['open', 'stage a 1', 'commit 1']);
+  });
+
+  it('of the staging directory are told as the user can act on them', async () => {
+    const file = join(directory, 'file');
+    await writeFile(file, '');
+    await expect(run([record('a', 1)], { options: { stagingDirectory: file } })).rejects.toMatchObject({ kind: 'config_error', message: expect.stringContaining(file) as unknown });
+  });
+
+  it('of the disk at the sink are not told as of the staging directory', async () => {
+    sink.hook = (call) => {
+      if (call.startsWith('stage')) throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+    };
+    await expect(run([record('a', 1), state('a', 1)])).rejects.toMatchObject({ kind: 'system_error' });
+  });
+
+  it('and successes leave nothing in the staging directory', async () => {
+    await run([record('a', 1), state('a', 1), record('a', 2)]);
+    expect(await readdir(join(directory, 'staging'))).toEqual([]);
+    await run([record('nobody', 1)]).catch(() => undefined);
+    expect(await readdir(join(directory, 'staging'))).toEqual([]);
+  });
+});
