@@ -20,7 +20,8 @@ socket.write(Buffer.concat([head, query]));
 
 let rest: Buffer = Buffer.alloc(0);
 let bytes = 0;
-reading: for await (const chunk of socket as AsyncIterable<Buffer>) {
+let done = false;
+for await (const chunk of socket as AsyncIterable<Buffer>) {
   const data = rest.length ? Buffer.concat([rest, chunk]) : chunk;
   const out = mode === 'discard' ? undefined : Buffer.allocUnsafe(data.length);
   let filled = 0;
@@ -35,12 +36,13 @@ reading: for await (const chunk of socket as AsyncIterable<Buffer>) {
     } else if (type === 0x45) {
       throw new Error(data.toString('utf8', at + 5, at + 1 + length));
     } else if (type === 0x5a) {
-      break reading;
+      done = true;
     }
     at += 1 + length;
   }
   rest = data.subarray(at);
   if (out && filled && !process.stdout.write(out.subarray(0, filled))) await once(process.stdout, 'drain');
+  if (done) break;
 }
 if (mode === 'discard') console.log(bytes);
 socket.destroy();
