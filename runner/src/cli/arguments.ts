@@ -72,7 +72,7 @@ export function parseCommandLine(argv: readonly string[]): Invocation {
     // `--source --dest x`: the next flag is not the value that was forgotten.
     if (value === undefined || value === '' || (!token.inlineValue && /^--[a-z]/.test(value))) throw new UsageError(`${rawName} needs a value: ${rawName} ${flag.value}`, first);
     if (flag.repeatable) values[name] = [...((values[name] as string[] | undefined) ?? []), value];
-    else if (values[name] !== undefined) throw new UsageError(`${rawName} is given twice.`, first);
+    // Given twice, the last one counts: wrappers put their defaults in front.
     else values[name] = value;
   }
   if (values['help'] === true) return { command: 'help', words: [first], flags: new FlagValues({}) };

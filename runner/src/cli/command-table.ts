@@ -36,7 +36,6 @@ export const flags: Readonly<Record<string, Flag>> = {
   json: { help: 'JSON lines on stdout, for scripts' },
   verbose: { help: 'tell what the connectors log, too' },
   stream: { value: 'STREAM', repeatable: true, help: 'only this stream: public.orders' },
-  from: { value: 'FILE', help: 'a file with the state: STATE messages as `state show --json` prints them' },
   help: { help: 'this text' },
   version: { help: 'the version' },
 };
@@ -92,15 +91,15 @@ export const commands: Readonly<Record<string, Command>> = {
     ],
   },
   state: {
-    usage: 'state list | show NAME | set NAME --from FILE | reset NAME',
+    usage: 'state list | show NAME | set NAME FILE | reset NAME',
     summary: 'look at positions, or change them',
-    words: 2,
-    flags: ['stream', 'from', 'state-dir', 'config', 'json'],
+    words: 3,
+    flags: ['stream', 'state-dir', 'config', 'json'],
     examples: [
       ['runner state list', 'the syncs that have a state'],
       ['runner state show shop-to-lake --stream public.orders', 'the position of one stream'],
       ['runner state reset shop-to-lake --stream public.orders', 'the next run copies this stream anew'],
-      ['runner state set shop-to-lake --from state.json', 'the next run starts from what the file says'],
+      ['runner state set shop-to-lake state.json', 'the next run starts from what the file says; `state show --json` writes such a file'],
     ],
   },
   init: {

@@ -60,7 +60,7 @@ function variableOf(connector: string, option: string): string {
 /** A value as YAML. JSON is YAML, but for what the file would take as a reference. */
 function scalar(value: unknown): string {
   if (typeof value === 'string' && /^[A-Za-z./][A-Za-z0-9_./-]*$/.test(value) && !/^(true|false|yes|no|on|off|null)$/i.test(value)) return value;
-  return JSON.stringify(value).replaceAll('${', '$${');
+  return JSON.stringify(value).replaceAll('${', () => '$${');
 }
 
 const word = (value: unknown): string => String(value).split('/').at(-1)!.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^[-_]+|-+$/g, '').slice(0, 40) || 'sync';

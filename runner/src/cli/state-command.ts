@@ -17,6 +17,8 @@ export async function stateCommand(context: Context): Promise<number> {
   if (verb === undefined) throw new UsageError('say what: state list, show, set or reset.', 'state');
   const run = Object.hasOwn(verbs, verb) ? verbs[verb] : undefined;
   if (!run) throw new UsageError(`there is no 'state ${verb}'.`, 'state', { wanted: verb, known: Object.keys(verbs) });
+  const extra = context.words[{ list: 1, show: 2, set: 3, reset: 2 }[verb as 'list' | 'show' | 'set' | 'reset']];
+  if (extra !== undefined) throw new UsageError(`'${extra}' is one word too many.`, 'state');
   await run(context);
   return ExitCode.ok;
 }
@@ -58,9 +60,9 @@ async function show(context: Context): Promise<void> {
 
 async function set(context: Context): Promise<void> {
   const { flags } = context;
-  const from = flags.text('from');
+  const [, name, from] = context.words;
   const names = flags.texts('stream');
-  if (from === undefined) throw new UsageError('--from FILE is missing: the state to set.', 'state');
+  if (name === undefined || from === undefined) throw new UsageError('say which sync, and the file with its state: state set NAME FILE.', 'state');
   if (names.length > 1) throw new UsageError('state set takes one --stream.', 'state');
   const path = resolve(context.process.directory, from);
   const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {

@@ -51,7 +51,11 @@ export class ConfigFile {
     // The parser's own words may quote the line, and with it a secret.
     if (problem) throw configError(`${this.path} line ${this.#lines.linePos(problem.pos[0]).line} is not valid YAML (${problem.code.toLowerCase().replaceAll('_', ' ')})`, { code: 'config_syntax' });
     const parsed = Schema.safeParse(this.#document.toJS() ?? {});
-    if (!parsed.success) throw this.#explain(parsed.error.issues[0]!);
+    if (!parsed.success) {
+      // A mistyped key shows as a missing one, too.
+      const { issues } = parsed.error;
+      throw this.#explain(issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!);
+    }
     this.#content = parsed.data;
   }
 
@@ -118,7 +122,8 @@ export class ConfigFile {
       const hint = didYouMean(key, known, 1) || (known.length > 0 ? ` Known here: ${known.join(', ')}.` : '');
       return this.error([...path, key], `unknown key '${this.#interpolation.original(key)}'${path.length > 0 ? ` in ${path.join('.')}` : ''}.${hint}`);
     }
-    return this.error(path, `${path.join('.') || 'the file'}: ${issue.message}`);
+    const missing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined');
+    return this.error(path, `${path.join('.') || 'the file'}${missing ? ' is missing' : `: ${issue.message}`}`);
   }
 
   /** The line of a key, or of the nearest key above it. */
