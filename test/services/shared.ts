@@ -34,13 +34,17 @@ export interface TestBucket extends S3Access {
 /** A bucket of this test's own in the shared store. */
 export async function testBucket(): Promise<TestBucket> {
   const access = inject('servers').s3;
-  const bucket = await createBucket(access);
-  const query = new URLSearchParams({ endpoint: access.endpoint, region: access.region, path_style: 'true' });
+  return bucketAt(access, await createBucket(access));
+}
+
+export function bucketAt({ endpoint, accessKey, secretKey, region }: S3Access, bucket: string): TestBucket {
+  const access = { endpoint, accessKey, secretKey, region };
+  const query = new URLSearchParams({ endpoint, region, path_style: 'true' });
   return {
     ...access,
     bucket,
     client: s3Client(access),
-    env: { AWS_ACCESS_KEY_ID: access.accessKey, AWS_SECRET_ACCESS_KEY: access.secretKey, AWS_REGION: access.region },
+    env: { AWS_ACCESS_KEY_ID: accessKey, AWS_SECRET_ACCESS_KEY: secretKey, AWS_REGION: region },
     uri: (prefix = '') => `s3://${bucket}/${prefix}?${query.toString()}`,
   };
 }

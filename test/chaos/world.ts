@@ -1,0 +1,117 @@
+/**
+ * What the crash tests run on: a database whose rows tell whether they are whole, a lake, and a sync of three streams:
+ * `events` (incremental by a cursor with many ties, changed between and during runs), `keyed` and `heap` (full refresh,
+ * with a key and without one).
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestDatabase } from '../services/postgres.js';
+import { testDatabase } from '../services/shared.js';
+import { lakeOf, type Lake } from '../harness/lake.js';
+import { start, type Outcome, type Running } from '../harness/tapline.js';
+import { damage, duplicates } from './verify.js';
+
+export interface WorldOptions {
+  readonly lake: Lake['kind'] | Lake;
+  readonly database?: TestDatabase;
+  /** Rows of `events` to begin with; the other tables have half as many. */
+  readonly rows?: number;
+}
+
+export interface StartOptions {
+  readonly stateDir?: string;
+  /** As TAPLINE_FAILPOINTS takes them. */
+  readonly failpoints?: readonly string[];
+  readonly args?: readonly string[];
+}
+
+export interface World {
+  readonly database: TestDatabase;
+  readonly lake: Lake;
+  readonly directory: string;
+  readonly stateDir: string;
+  start(options?: StartOptions): Running;
+  sync(options?: StartOptions): Promise<Outcome>;
+  /** Somebody works with the database: inserts (some at the cursor's last value), updates, deletes where a refresh sees them. */
+  change(): Promise<void>;
+  /** Inserts and updates `events` one statement after another until the signal comes. */
+  write(signal: AbortSignal): Promise<void>;
+  /** What is lost, doubled, damaged or out of order in the lake, once a run has succeeded; empty = nothing. */
+  damage(): Promise<string[]>;
+  /** What is doubled at any moment, after whatever crash. */
+  duplicates(): Promise<string[]>;
+  dispose(): Promise<void>;
+}
+
+export const syncName = 'chaos';
+
+/** A body tells its own row, so that a mixed-up or damaged one shows. */
+const body = (id: string, version: string) => `repeat(md5(${id}::text || ':' || ${version}::text), 6)`;
+
+export async function createWorld(options: WorldOptions): Promise<World> {
+  const database = options.database ?? (await testDatabase());
+  const lake = typeof options.lake === 'string' ? await lakeOf(options.lake) : options.lake;
+  const directory = await mkdtemp(join(tmpdir(), 'tapline-chaos-'));
+  const rows = options.rows ?? 20_000;
+  await database.query(`
+    CREATE TABLE events (id bigint PRIMARY KEY, batch bigint NOT NULL, version int NOT NULL, body text NOT NULL);
+    CREATE INDEX ON events (batch);
+    INSERT INTO events SELECT i, i / 1000, 1, ${body('i', '1')} FROM generate_series(1, ${rows}) i;
+    CREATE TABLE keyed (id bigint PRIMARY KEY, version int NOT NULL, body text NOT NULL);
+    INSERT INTO keyed SELECT i, 1, ${body('i', '1')} FROM generate_series(1, ${Math.ceil(rows / 2)}) i;
+    CREATE TABLE heap (id bigint, version int NOT NULL, body text NOT NULL);
+    INSERT INTO heap SELECT i % ${Math.ceil(rows / 3)}, 1, ${body(`(i % ${Math.ceil(rows / 3)})`, '1')} FROM generate_series(1, ${Math.ceil(rows / 2)}) i;`);
+  const stateDir = join(directory, 'state');
+  const begin = (given: StartOptions = {}): Running =>
+    start(
+      [
+        'sync', '--source', database.url, '--dest', lake.uri, '--sync', syncName, '--state-dir', given.stateDir ?? stateDir, '--json', '--verbose',
+        '--mode', 'public.events=incremental:batch', '--flush', '100ms', ...(given.args ?? []),
+      ],
+      { cwd: directory, env: { ...lake.env, ...(given.failpoints ? { TAPLINE_FAILPOINTS: given.failpoints.join(',') } : {}) } },
+    );
+  const insert = (count: number, atLastBatch: boolean) => `
+    INSERT INTO events SELECT top + i, batch ${atLastBatch ? '' : '+ 1'}, 1, ${body('(top + i)', '1')}
+      FROM (SELECT max(id) AS top, max(batch) AS batch FROM events) AS m, generate_series(1, ${count}) i`;
+  const update = (count: number) => `
+    UPDATE events SET version = version + 1, batch = (SELECT max(batch) + 1 FROM events), body = ${body('id', '(version + 1)')}
+      WHERE id IN (SELECT id FROM events ORDER BY md5(id::text || version::text) LIMIT ${count})`;
+  return {
+    database,
+    lake,
+    directory,
+    stateDir,
+    start: begin,
+    sync: (given) => begin(given).done,
+    async change() {
+      for (const statement of [insert(300, true), update(200), insert(700, false), insert(50, true)]) await database.query(statement);
+      await database.query(`
+        UPDATE keyed SET version = version + 1, body = ${body('id', '(version + 1)')} WHERE id % 7 = 0;
+        DELETE FROM keyed WHERE id % 101 = 1;
+        INSERT INTO keyed SELECT top + i, 1, ${body('(top + i)', '1')} FROM (SELECT max(id) AS top FROM keyed) AS m, generate_series(1, 100) i;
+        DELETE FROM heap WHERE ctid IN (SELECT ctid FROM heap LIMIT 100);
+        INSERT INTO heap SELECT 7, 2, ${body('7', '2')} FROM generate_series(1, 50)`);
+    },
+    async write(signal) {
+      const client = await database.connect();
+      try {
+        for (let i = 0; !signal.aborted; i++) {
+          await client.query([insert(5, true), update(5), insert(20, false)][i % 3]!);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      } catch {
+        // The server was killed: that is what these tests do.
+      } finally {
+        await client.end().catch(() => {});
+      }
+    },
+    damage: () => damage(database, lake),
+    duplicates: () => duplicates(lake),
+    async dispose() {
+      if (!options.database) await database.drop();
+      await lake.dispose();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
