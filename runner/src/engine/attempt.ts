@@ -446,7 +446,7 @@ class Attempt {
     const keepsCheckpoint = this.#keepsCheckpoint;
     for (const tally of complete) {
       // A destination that stores at a state, and answers it, must have one after the last record.
-      if (!keepsCheckpoint && !tally.hadState && (this.#ledger.mode ?? 'STREAM') === 'STREAM') {
+      if (!keepsCheckpoint && !tally.hadState && !tally.resumable && (this.#ledger.mode ?? 'STREAM') === 'STREAM') {
         await this.#give(stateLine(this.#ledger.inject(tally).tagged));
       }
     }

@@ -34,7 +34,9 @@ export class Child {
   #exit: ChildExit | undefined;
   readonly #process: ChildProcess;
   readonly #timing: Timing;
-  #waitingSince: number | undefined;
+  /** The reader waits for output; and how much has come. */
+  #waiting = false;
+  #chunks = 0;
   #graceTimer: NodeJS.Timeout | undefined;
 
   /** Rejects with a `config_error` when the program cannot be started. */
@@ -87,9 +89,10 @@ export class Child {
     const chunks = stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     try {
       for (;;) {
-        this.#waitingSince = Date.now();
+        this.#waiting = true;
         const next = await chunks.next();
-        this.#waitingSince = undefined;
+        this.#waiting = false;
+        this.#chunks++;
         if (next.done) return;
         yield next.value;
       }
@@ -133,21 +136,28 @@ export class Child {
     }
   }
 
-  /** A connector's own child can outlive it and hold its output open: silence after the end is the end. */
+  /**
+   * A connector's own child can outlive it and hold its output open: silence after the end is the end. Counted in ticks of
+   * the event loop, not by the clock: what has arrived is read between two of them, however busy we are.
+   */
   #watchOrphanedOutput(): void {
     const stdout = this.#process.stdout!;
+    let silentTicks = 0;
+    let read = this.#chunks;
     const timer = setInterval(() => {
-      if (stdout.destroyed || stdout.readableEnded) clearInterval(timer);
-      else if (this.#waitingSince !== undefined && Date.now() - this.#waitingSince > this.#timing.orphanedOutputMs) {
-        clearInterval(timer);
-        this.kill();
-        stdout.destroy();
-      }
-    }, Math.max(10, this.#timing.orphanedOutputMs / 5));
+      silentTicks = this.#waiting && read === this.#chunks ? silentTicks + 1 : 0;
+      read = this.#chunks;
+      if (silentTicks < orphanTicks) return;
+      clearInterval(timer);
+      this.kill();
+      stdout.destroy();
+    }, this.#timing.orphanedOutputMs / orphanTicks);
     timer.unref();
     stdout.once('close', () => clearInterval(timer));
   }
 }
+
+const orphanTicks = 10;
 
 function cannotStart(ref: ConnectorRef, cause: Error): ConnectorError {
   const code = (cause as NodeJS.ErrnoException).code;

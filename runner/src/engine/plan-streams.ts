@@ -65,8 +65,7 @@ function startsOver(question: PlanQuestion, key: string, configured: ConfiguredS
   // An earlier run meant to, and ended before the destination heard of it.
   if (checkpoint !== undefined && mine && !mine.complete && mine.minimum > 0 && theirs < mine.id) return true;
   if (!overrides || (overrides.applied[key] ?? Infinity) <= theirs) return false;
-  const lost = overrides.replace && !hasStateOf(states, key) && (mine !== undefined || theirs > 0);
-  return lost || overrides.reset.includes(key);
+  return (overrides.replace && !hasStateOf(states, key)) || overrides.reset.includes(key);
 }
 
 function planStream(question: PlanQuestion, configured: ConfiguredStream, anew: boolean): StreamPlan {

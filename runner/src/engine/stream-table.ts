@@ -16,6 +16,8 @@ export interface StreamTally {
   error: ConnectorError | undefined;
   estimate: number | undefined;
   hadState: boolean;
+  /** It may be read again from a state. */
+  readonly resumable: boolean;
 }
 
 /** The streams of a configured catalog, found by what a source calls them. */
@@ -25,7 +27,7 @@ export class StreamTable {
   readonly #byName = new Map<string, StreamTally | null>();
 
   constructor(configured: readonly ConfiguredStream[]) {
-    this.streams = configured.map(({ stream }) => tallyOf(stream, true));
+    this.streams = configured.map(({ stream, sync_mode }) => tallyOf(stream, true, sync_mode === 'incremental' || stream.is_resumable === true));
     for (const tally of this.streams) {
       this.#byKey.set(tally.key, tally);
       this.#byName.set(tally.descriptor.name, this.#byName.has(tally.descriptor.name) ? null : tally);
@@ -46,10 +48,10 @@ export class StreamTable {
   }
 }
 
-export function tallyOf(descriptor: StreamDescriptor, selected: boolean): StreamTally {
+export function tallyOf(descriptor: StreamDescriptor, selected: boolean, resumable = false): StreamTally {
   const { name, namespace } = descriptor;
   return {
-    key: streamKey(descriptor), descriptor: namespace ? { name, namespace } : { name }, selected,
+    key: streamKey(descriptor), descriptor: namespace ? { name, namespace } : { name }, selected, resumable,
     records: 0, bytes: 0, recordsAtState: 0, bytesAtState: 0,
     status: undefined, error: undefined, estimate: undefined, hadState: false,
   };
