@@ -35,7 +35,8 @@ test('stop stops the process, and it goes on when it is woken', async () => {
   let text = '';
   child.stdout.on('data', (data: Buffer) => (text += data.toString()));
   const ended = new Promise((resolve) => child.on('close', resolve));
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  while (text === '') await new Promise((resolve) => setTimeout(resolve, 10));
+  await new Promise((resolve) => setTimeout(resolve, 300));
   expect([text, child.exitCode]).toEqual(['1\n', null]);
   child.kill('SIGCONT');
   expect([await ended, text]).toEqual([0, '1\n2\n3\n4\n5\n']);

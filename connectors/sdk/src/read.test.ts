@@ -254,7 +254,7 @@ describe('the runner\'s death', () => {
       cwd: files.path, stdio: ['ignore', 'pipe', 'inherit'],
     });
     const pid = Number(await new Promise<string>((resolve) => parent.stdout.once('data', (data: Buffer) => resolve(data.toString()))));
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    while (!files.read('out').includes('"STATE"')) await new Promise((resolve) => setTimeout(resolve, 20));
     parent.kill('SIGKILL');
     const began = Date.now();
     while (isAlive(pid) && Date.now() - began < 12_000) await new Promise((resolve) => setTimeout(resolve, 100));

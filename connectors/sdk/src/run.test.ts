@@ -28,7 +28,7 @@ describe('check', () => {
 
   test('stops at once on SIGTERM', async () => {
     const child = start('source-counter', 'check', '--config', withBehaviour('hang'));
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    await child.until((messages) => messages.length > 0);
     expect((await child.kill('SIGTERM').finished).code).toBe(143);
   });
 });
