@@ -144,6 +144,10 @@ class Attempt {
       const opened = await this.#destination!.opened(this.#c.timing.openMs);
       epoch = opened.epoch;
       start = this.#startFrom(question, opened.checkpoint);
+      // Of the attempt before this one: what it did not live to hear.
+      progress.stored(progress.ledger?.storedUpTo(opened.checkpoint?.state_id ?? 0) ?? []);
+      progress.ledger = undefined;
+      this.#progressed = stored !== undefined && start.plan.states.some((state) => !stored.states.includes(state));
     }
     signals.first.throwIfAborted();
 
@@ -266,16 +270,15 @@ class Attempt {
     const { progress, reporter, timing, store } = this.#c;
     const destination = this.#destination!;
     const undone = start.plan.streams.filter((stream) => !stream.done);
-    for (const { key, done } of start.plan.streams) if (done) this.#succeeded(key, streams);
+    for (const { key, done } of start.plan.streams) if (done) progress.completedBefore(key);
     this.#table = new StreamTable(streams.filter(({ stream }) => undone.some(({ key }) => key === streamKey(stream))));
     progress.attempt(this.#table, new Set(undone.filter(({ fresh }) => fresh).map(({ key }) => key)));
-    this.#ledger = new StateLedger(this.#table, start.point.stateId);
+    this.#ledger = progress.ledger = new StateLedger(this.#table, start.point.stateId);
     this.#saver = new Saver({
       store, start: intent, overrides,
       onSaved: (states, changed) => {
         this.#progressed ||= changed;
-        progress.statesSaved += states.filter(({ body }) => body !== undefined).length;
-        for (const { covered } of states) progress.covered(covered);
+        progress.stored(states);
         failpoint('runner.before_ack');
         this.#source?.acks?.saved(states);
         failpoint('runner.after_ack');
@@ -465,12 +468,6 @@ class Attempt {
     else if (uncovered > 0) {
       reporter.message('warn', `${uncovered} records of ${tally.key} came after its last state: no checkpoint covers them, and the next run may read them again`);
     }
-  }
-
-  #succeeded(key: string, streams: readonly ConfiguredStream[]): void {
-    if (!streams.some(({ stream }) => streamKey(stream) === key)) return;
-    this.#c.progress.done.add(key);
-    this.#c.progress.set(key, 'succeeded');
   }
 
   /** Gives every stream its status; a stream that was left without a reason is a failure of its own. */

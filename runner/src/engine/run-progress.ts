@@ -1,7 +1,7 @@
 /** What a run has achieved, over all its attempts: the material of progress and summary. */
 import { streamKey, type ConfiguredStream, type ConnectorError } from '@tapline/protocol';
 import type { Reporter, StreamSummary, SyncSummary } from '../types.js';
-import type { Covered } from './state-ledger.js';
+import type { Covered, SentState, StateLedger } from './state-ledger.js';
 import type { StreamTable, StreamTally } from './stream-table.js';
 
 interface StreamProgress {
@@ -24,6 +24,8 @@ export class RunProgress {
   statesSaved = 0;
   /** Full refreshes that are complete: an attempt that follows leaves them out. */
   readonly done = new Set<string>();
+  /** The last attempt's. */
+  ledger: StateLedger | undefined;
   /** Generations that this run began, by stream key. */
   readonly generations = new Map<string, number>();
 
@@ -44,6 +46,19 @@ export class RunProgress {
       stream.recordsBefore = stream.records;
       stream.bytesBefore = stream.bytes;
     }
+  }
+
+  /** The destination has these, and so has the state file. */
+  stored(states: readonly SentState[]): void {
+    for (const { covered } of states) this.covered(covered);
+    this.statesSaved += states.filter(({ body }) => body !== undefined).length;
+  }
+
+  /** A stream that the attempt before this one completed, though that ended before we knew. */
+  completedBefore(key: string): void {
+    const tally = this.#table?.byKey(key);
+    if (tally) this.completed(tally);
+    this.done.add(key);
   }
 
   covered(covered: readonly Covered[]): void {

@@ -3,7 +3,7 @@
  * start time, never by name.
  */
 import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writePrivately } from '../store/durable-file.js';
 import { identify, isAlive, type ProcessIdentity } from '../store/process-identity.js';
@@ -73,6 +73,9 @@ export async function sweep(folder: string): Promise<number> {
   const records = names.filter((entry) => entry.isFile() && entry.name.endsWith('.json'));
   const stale = [...names.filter((entry) => entry.isDirectory() || entry.name.endsWith('.tmp')), ...records.slice(0, -keep)];
   for (const { name } of stale) await rm(join(folder, name), { recursive: true, force: true, maxRetries: 3 });
+  // Half-written files of the sync itself.
+  const sync = dirname(folder);
+  for (const name of await readdir(sync)) if (name.endsWith('.tmp')) await rm(join(sync, name), { force: true });
   return ended;
 }
 

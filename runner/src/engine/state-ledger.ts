@@ -39,6 +39,11 @@ export class StateLedger {
     return this.#waiting.size;
   }
 
+  /** Sent, not answered, and yet stored: those up to the id that the destination turned out to hold. */
+  storedUpTo(id: number): SentState[] {
+    return [...this.#waiting.values()].filter((sent) => sent.id <= id);
+  }
+
   /** Takes a state from the source; what comes back is for the destination. Throws when kinds are mixed. */
   send(body: string): SentState {
     const summary = summarizeState(body);
