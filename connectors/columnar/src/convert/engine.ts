@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { systemError } from '@tapline/protocol';
+import { collectGarbage } from './collect.js';
 import { memoryLimit } from './memory.js';
 
 export interface EngineOptions {
@@ -43,13 +44,15 @@ export class Engine implements AsyncDisposable {
    * more memory. Rejects with {@link ContentError} if the data is at fault.
    */
   async run(sql: string, longestLine: number): Promise<Row[]> {
-    const weight = longestLine > longLine ? this.workers : 1;
+    const long = longestLine > longLine;
+    const weight = long ? this.workers : 1;
     await this.#enter(weight);
+    if (long) collectGarbage();
     try {
       const connections = await (this.#opening ??= this.#open());
       const connection = connections.pop()!;
       try {
-        await this.#grant(connection, weight === 1 ? this.#memory : this.#memory + copiesOfLine * longestLine);
+        await this.#grant(connection, long ? this.#memory + copiesOfLine * longestLine : this.#memory);
         return (await connection.runAndReadAll(sql)).getRowObjectsJson() as Row[];
       } finally {
         connections.push(connection);

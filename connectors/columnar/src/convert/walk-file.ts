@@ -34,12 +34,12 @@ export async function walkFile(request: WalkRequest): Promise<WalkedFile> {
   let [rows, dropped, longestLine, line] = [0, 0, 0, request.firstLine];
   const output = await open(request.output, 'w');
   try {
-    let piece: string[] = [];
-    let pending = 0;
+    // Encoded line by line: strings that die young cost little.
+    const piece = Buffer.allocUnsafe(pieceBytes);
+    let used = 0;
     const flush = async (): Promise<void> => {
-      if (pending > 0) await output.appendFile(Buffer.from(piece.join(''), 'latin1'));
-      piece = [];
-      pending = 0;
+      if (used > 0) await output.appendFile(piece.subarray(0, used));
+      used = 0;
     };
     for await (const block of readBlocks(createReadStream(request.input, { highWaterMark: pieceBytes }))) {
       const valid = isUtf8(block);
@@ -53,10 +53,10 @@ export async function walkFile(request: WalkRequest): Promise<WalkedFile> {
         }
         rows++;
         for (const field of walked.undeclared) undeclared.add(field);
-        piece.push(walked.line);
-        pending += walked.line.length;
+        if (used + walked.line.length > pieceBytes) await flush();
+        if (walked.line.length > pieceBytes) await output.appendFile(Buffer.from(walked.line, 'latin1'));
+        else used += piece.write(walked.line, used, 'latin1');
         longestLine = Math.max(longestLine, walked.line.length);
-        if (pending >= pieceBytes) await flush();
       }
     }
     await flush();

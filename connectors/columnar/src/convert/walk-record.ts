@@ -5,7 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { LogicalType } from '@tapline/catalog';
-import { forEachMember, skipSpace, skipString } from '@tapline/protocol';
+import { skipSpace, skipString, skipValue } from '@tapline/protocol';
 import type { ColumnPlan } from './column-plan.js';
 import { memberName } from './copy-sql.js';
 
@@ -19,71 +19,194 @@ export interface WalkedRecord {
 /** `malformed`: not one whole JSON object with a record in it. `no_data`: a record whose `data` is missing. */
 export type WalkResult = WalkedRecord | 'malformed' | 'no_data';
 
-/** Thrown out of the member visitors; never leaves this file. */
+/** Thrown while walking; never leaves this file. */
 class Malformed extends Error {}
 
+interface Slot {
+  readonly index: number;
+  readonly type: LogicalType;
+}
+
+/** Takes the member whose value begins at `start`; returns where the value ends. `key`: its bytes as latin1. */
+type Visit = (key: string, start: number) => number;
+
+/** One pass over the bytes: what is found is kept in the walker, and no object is made for a row. */
 export class RecordWalker {
-  readonly #slots = new Map<string, { readonly member: string; readonly type: LogicalType }>();
+  readonly #slots = new Map<string, Slot>();
+  readonly #prefixes: string[] = [];
+  #line: Buffer = Buffer.alloc(0);
+  #text = '';
+  #valid = true;
+  #found = false;
+  #hasData = false;
+  #emittedAt = 'null';
+  #changes: Change[] = [];
+  #values: (string | undefined)[] = [];
+  #extras = new Map<string, string>();
+  #lost = new Set<string>();
 
   constructor(plan: ColumnPlan) {
-    plan.columns.forEach((column, i) => this.#slots.set(column.field, { member: memberName(column.field, i, 'walked'), type: column.type }));
-    if (plan.ownOrder) this.#slots.set('_tapline_order', { member: memberName('', plan.columns.length, 'walked'), type: { kind: 'text' } });
+    plan.columns.forEach(({ field, type }, index) => this.#addSlot(field, { index, type }));
+    if (plan.ownOrder) this.#addSlot('_tapline_order', { index: plan.columns.length, type: { kind: 'text' } });
+  }
+
+  #addSlot(field: string, slot: Slot): void {
+    this.#slots.set(bytesOf(field), slot);
+    this.#prefixes.push(`"${memberName(field, slot.index, 'walked')}":`);
   }
 
   /** `valid`: the line's bytes are known to be UTF-8. The line comes without its end. */
   walk(line: Buffer, valid: boolean): WalkResult {
+    this.#line = line;
+    this.#text = line.toString('latin1');
+    this.#valid = valid;
+    this.#found = false;
     try {
-      return this.#walk(line, valid);
+      const end = this.#members(skipSpace(line, 0), this.#message);
+      if (!this.#found || skipSpace(line, end) !== line.length) return 'malformed';
     } catch (error) {
       if (error instanceof Malformed) return 'malformed';
       throw error;
     }
+    if (!this.#hasData) return 'no_data';
+    for (const field of this.#lost) this.#changes.push({ field: textOf(field), change: 'NULLED', reason: 'DESTINATION_SERIALIZATION_ERROR' });
+    return { line: this.#compose(), undeclared: this.#extras.size === 0 ? none : [...this.#extras.keys()].map(textOf) };
   }
 
-  #walk(line: Buffer, valid: boolean): WalkResult {
-    let record = -1;
-    const end = forEachMember(line, skipSpace(line, 0), (key, start, stop, member) => {
-      checkKey(line, key, member);
-      if (key === 'record') record = start;
-      else if (!isValidJson(line, start, stop)) throw new Malformed();
-    });
-    if (end === -1 || skipSpace(line, end) !== line.length || record === -1) return 'malformed';
-    let data = -1;
-    let emittedAt = 'null';
-    let changes: Change[] = [];
-    const recordEnd = forEachMember(line, record, (key, start, stop, member) => {
-      checkKey(line, key, member);
-      if (key === 'data') data = line[start] === OPEN_BRACE ? start : -1;
-      else if (!isValidJson(line, start, stop)) throw new Malformed();
-      if (key === 'emitted_at') emittedAt = milliseconds(line.toString('latin1', start, stop));
-      if (key === 'meta') changes = ownChanges(line.toString('utf8', start, stop));
-    });
-    if (recordEnd === -1) return 'malformed';
-    if (data === -1) return 'no_data';
+  readonly #message: Visit = (key, start) => {
+    if (key !== 'record') return this.#skip(start);
+    this.#found = true;
+    this.#hasData = false;
+    this.#emittedAt = 'null';
+    this.#changes = [];
+    return this.#members(start, this.#record);
+  };
 
-    const members = new Map<string, string>();
-    const extras = new Map<string, string>();
-    const lost = new Set<string>();
-    const dataEnd = forEachMember(line, data, (key, start, stop, member) => {
-      checkKey(line, key, member);
-      const slot = this.#slots.get(key);
-      // The last of two members of one name wins, as in every parser.
-      lost.delete(key);
-      if (slot) {
-        const value = declaredValue(line, start, stop, slot.type, valid);
-        if (value === undefined) lost.add(key);
-        members.set(slot.member, value ?? 'null');
-      } else {
-        if (!isValidJson(line, start, stop)) throw new Malformed();
-        if (valid || isUtf8(line.subarray(start, stop))) extras.set(key, line.toString('utf8', start, stop));
-        else lost.add(key);
-      }
-    });
-    if (dataEnd === -1) return 'malformed';
-    for (const field of lost) changes.push({ field, change: 'NULLED', reason: 'DESTINATION_SERIALIZATION_ERROR' });
-    return { line: compose(emittedAt, changes, members, extras), undeclared: [...extras.keys()] };
+  readonly #record: Visit = (key, start) => {
+    if (key === 'data') {
+      this.#hasData = this.#line[start] === OPEN_BRACE;
+      this.#values = [];
+      if (this.#extras.size > 0) this.#extras = new Map();
+      if (this.#lost.size > 0) this.#lost = new Set();
+      return this.#hasData ? this.#members(start, this.#datum) : this.#skip(start);
+    }
+    const stop = this.#skip(start);
+    if (key === 'emitted_at') this.#emittedAt = milliseconds(this.#text.slice(start, stop));
+    if (key === 'meta') this.#changes = ownChanges(this.#line.toString('utf8', start, stop));
+    return stop;
+  };
+
+  readonly #datum: Visit = (key, start) => {
+    const slot = this.#slots.get(key);
+    // The last of two members of one name wins, as in every parser.
+    if (this.#lost.size > 0) this.#lost.delete(key);
+    const stop = slot ? this.#end(start) : this.#skip(start);
+    if (slot) {
+      const value = this.#declared(start, stop, slot.type);
+      if (value === undefined) this.#lost.add(key);
+      this.#values[slot.index] = value;
+    } else if (this.#valid || isUtf8(this.#line.subarray(start, stop))) {
+      this.#extras.set(key, this.#text.slice(start, stop));
+    } else {
+      this.#lost.add(key);
+    }
+    return stop;
+  };
+
+  /** Walks the object that begins at `at`; returns where it ends. */
+  #members(at: number, visit: Visit): number {
+    const line = this.#line;
+    if (line[at] !== OPEN_BRACE) throw new Malformed();
+    let i = skipSpace(line, at + 1);
+    if (line[i] === CLOSE_BRACE) return i + 1;
+    for (;;) {
+      if (line[i] !== QUOTE) throw new Malformed();
+      const keyEnd = skipString(line, i);
+      if (keyEnd === -1) throw new Malformed();
+      const colon = skipSpace(line, keyEnd);
+      if (line[colon] !== COLON) throw new Malformed();
+      i = skipSpace(line, visit(this.#key(i, keyEnd), skipSpace(line, colon + 1)));
+      if (line[i] === CLOSE_BRACE) return i + 1;
+      if (line[i] !== COMMA) throw new Malformed();
+      i = skipSpace(line, i + 1);
+    }
+  }
+
+  #key(start: number, end: number): string {
+    const raw = this.#text.slice(start + 1, end - 1);
+    return escapeOrControl.test(raw) ? bytesOf(wellFormed(parsed(this.#line, start, end) as string)) : raw;
+  }
+
+  #end(start: number): number {
+    const stop = skipValue(this.#line, start);
+    if (stop === -1) throw new Malformed();
+    return stop;
+  }
+
+  /** As {@link #end}, for a value that is only passed on: it must be valid JSON. */
+  #skip(start: number): number {
+    const stop = this.#end(start);
+    const first = this.#line[start];
+    const raw = this.#text.slice(start, stop);
+    if (first === QUOTE ? escapeOrControl.test(raw) : first === OPEN_BRACE || first === OPEN_BRACKET) parsed(this.#line, start, stop);
+    else if (first !== QUOTE && !scalar.test(raw)) throw new Malformed();
+    return stop;
+  }
+
+  /** A value as a JSON string literal or `null`, in latin1; undefined where text cannot be held as UTF-8. */
+  #declared(start: number, stop: number, type: LogicalType): string | undefined {
+    const raw = this.#text.slice(start, stop);
+    if (raw === 'null') return raw;
+    const first = this.#line[start];
+    if (first === QUOTE && !(type.kind === 'json' && type.embedded)) {
+      const literal = this.#literal(start, stop, raw);
+      if (literal === undefined || type.kind !== 'decimal') return literal;
+      const digits = literal.slice(1, -1);
+      const plain = withoutExponent(digits);
+      return plain === digits ? literal : `"${plain}"`;
+    }
+    if (first === QUOTE || first === OPEN_BRACE || first === OPEN_BRACKET) {
+      parsed(this.#line, start, stop);
+      return this.#valid || isUtf8(this.#line.subarray(start, stop)) ? JSON.stringify(raw) : undefined;
+    }
+    if (!scalar.test(raw) && !nonFinite.test(raw)) throw new Malformed();
+    switch (type.kind) {
+      case 'int':
+        return `"${wholeNumber(raw)}"`;
+      case 'decimal':
+        return `"${withoutExponent(raw)}"`;
+      case 'float':
+        return raw === 'true' ? '"1"' : raw === 'false' ? '"0"' : `"${raw}"`;
+      default:
+        return `"${raw}"`;
+    }
+  }
+
+  /** Most strings have neither escapes nor control characters, and pass as they are. */
+  #literal(start: number, stop: number, raw: string): string | undefined {
+    if (!this.#valid && !isUtf8(this.#line.subarray(start, stop))) return undefined;
+    if (!escapeOrControl.test(raw)) return raw;
+    return loneSurrogate.test(parsed(this.#line, start, stop) as string) ? undefined : raw;
+  }
+
+  #compose(): string {
+    let data = '';
+    for (let i = 0; i < this.#values.length; i++) {
+      const value = this.#values[i];
+      if (value !== undefined) data += (data === '' ? '' : ',') + this.#prefixes[i]! + value;
+    }
+    const meta = this.#changes.length === 0 ? '' : `,"meta":{"changes":${bytesOf(wellFormed(JSON.stringify(this.#changes)))}}`;
+    let extra = '';
+    if (this.#extras.size > 0) {
+      // Keys and values are bytes here: what JSON.stringify escapes is the same in either.
+      const members = [...this.#extras].map(([key, value]) => `${JSON.stringify(key)}:${value}`);
+      extra = `,"extra":${JSON.stringify(`{${members.join(',')}}`)}`;
+    }
+    return `{"record":{"emitted_at":${this.#emittedAt}${meta},"data":{${data}}${extra}}}\n`;
   }
 }
+
+const none: readonly string[] = [];
 
 interface Change {
   readonly field: string;
@@ -93,66 +216,19 @@ interface Change {
 
 const QUOTE = 0x22;
 const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
-
-function compose(emittedAt: string, changes: readonly Change[], members: ReadonlyMap<string, string>, extras: ReadonlyMap<string, string>): string {
-  let data = '';
-  for (const [member, value] of members) data += `${data === '' ? '' : ','}"${member}":${value}`;
-  const meta = changes.length === 0 ? '' : `,"meta":{"changes":${bytesOf(wellFormed(JSON.stringify(changes)))}}`;
-  let extra = '';
-  if (extras.size > 0) {
-    const text = [...extras].map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',');
-    extra = `,"extra":${bytesOf(JSON.stringify(`{${text}}`))}`;
-  }
-  return `{"record":{"emitted_at":${emittedAt}${meta},"data":{${data}}${extra}}}\n`;
-}
-
-/** A value as a JSON string literal or `null`, in latin1; undefined where text cannot be held as UTF-8. */
-function declaredValue(line: Buffer, start: number, stop: number, type: LogicalType, valid: boolean): string | undefined {
-  const raw = line.toString('latin1', start, stop);
-  if (raw === 'null') return raw;
-  if (line[start] === QUOTE && !(type.kind === 'json' && type.embedded)) {
-    const literal = textLiteral(line, start, stop, raw, valid);
-    if (literal === undefined || type.kind !== 'decimal') return literal;
-    const digits = literal.slice(1, -1);
-    const plain = withoutExponent(digits);
-    return plain === digits ? literal : `"${plain}"`;
-  }
-  if (!isValidJson(line, start, stop) && !nonFinite.test(raw)) throw new Malformed();
-  if (line[start] === QUOTE || line[start] === OPEN_BRACE || line[start] === OPEN_BRACKET) {
-    return valid || isUtf8(line.subarray(start, stop)) ? JSON.stringify(raw) : undefined;
-  }
-  switch (type.kind) {
-    case 'int':
-      return `"${wholeNumber(raw)}"`;
-    case 'decimal':
-      return `"${withoutExponent(raw)}"`;
-    case 'float':
-      return raw === 'true' ? '"1"' : raw === 'false' ? '"0"' : `"${raw}"`;
-    default:
-      return `"${raw}"`;
-  }
-}
-
-/** Most strings have neither escapes nor control characters, and pass as they are. */
-function textLiteral(line: Buffer, start: number, stop: number, raw: string, valid: boolean): string | undefined {
-  if (!valid && !isUtf8(line.subarray(start, stop))) return undefined;
-  if (!escapeOrControl.test(raw)) return raw;
-  let text: unknown;
-  try {
-    text = JSON.parse(line.toString('utf8', start, stop));
-  } catch {
-    throw new Malformed();
-  }
-  return loneSurrogate.test(text as string) ? undefined : raw;
-}
+const COLON = 0x3a;
+const COMMA = 0x2c;
 
 const escapeOrControl = /[\\\u0000-\u001f]/;
 /** No JSON, but what Python writes, and the engine reads. */
 const nonFinite = /^(?:NaN|-?Infinity)$/;
 const loneSurrogate = /\p{Surrogate}/u;
 const wellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd');
+/** Text to its bytes, one character each, and back. */
 const bytesOf = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+const textOf = (bytes: string): string => Buffer.from(bytes, 'latin1').toString('utf8');
 
 /** 1e3 and 12.0 are whole numbers, written oddly; any other text is left to the cast, which refuses it. */
 function wholeNumber(raw: string): string {
@@ -188,23 +264,13 @@ function ownChanges(meta: string): Change[] {
   return changes.map((change: Record<string, unknown> | null) => ({ field: text(change?.['field']), change: text(change?.['change']), reason: text(change?.['reason']) }));
 }
 
-/** The scanner takes a key that is no valid literal as its raw text: then it holds what needed an escape. */
-function checkKey(line: Buffer, key: string, start: number): void {
-  if (escapeOrControl.test(key) && !isValidJson(line, start, skipString(line, start))) throw new Malformed();
-}
-
-function isValidJson(line: Buffer, start: number, stop: number): boolean {
-  const first = line[start];
-  if (first === QUOTE && !escapeOrControl.test(line.toString('latin1', start, stop))) return true;
-  if (first === OPEN_BRACE || first === OPEN_BRACKET || first === QUOTE) {
-    try {
-      JSON.parse(line.toString('utf8', start, stop));
-      return true;
-    } catch {
-      return false;
-    }
+/** The value of a literal; throws if it is none. */
+function parsed(line: Buffer, start: number, stop: number): unknown {
+  try {
+    return JSON.parse(line.toString('utf8', start, stop));
+  } catch {
+    throw new Malformed();
   }
-  return scalar.test(line.toString('latin1', start, stop));
 }
 
 const scalar = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;

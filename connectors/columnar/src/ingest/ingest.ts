@@ -3,7 +3,7 @@
  * it the reading: so at most one cut is under way and one is filling.
  */
 import {
-  AirbyteStream, ConfiguredStream, TaplineBody, TraceBody, protocolError, readBlocks, streamKey, toConnectorError,
+  AirbyteStream, ConfiguredStream, TaplineBody, TraceBody, protocolError, readBlocks, streamKey,
   type Checkpoint, type StreamDescriptor,
 } from '@tapline/protocol';
 import { join } from 'node:path';
@@ -83,7 +83,7 @@ export class Ingest {
     const stop = (): void => void input.destroy();
     if (signal?.aborted) stop();
     signal?.addEventListener('abort', stop, { once: true });
-    let broken: unknown;
+    let broken: { readonly error: unknown } | undefined;
     try {
       for await (const block of readBlocks(input)) {
         for (const control of this.#router.route(block)) await this.#control(control);
@@ -92,7 +92,7 @@ export class Ingest {
       }
     } catch (error) {
       // A destroyed input reports its premature end; what destroyed it is what counts.
-      if (!this.#failure && !signal?.aborted) broken = error;
+      if (!this.#failure && !signal?.aborted) broken = { error };
     } finally {
       this.#ended = true;
       clearTimeout(this.#timer);
@@ -104,7 +104,7 @@ export class Ingest {
     await this.#cut();
     await this.#inflight;
     this.#throwFailure();
-    if (broken !== undefined) throw toConnectorError(broken);
+    if (broken) throw broken.error;
     this.#reportDiscarded();
   }
 
@@ -289,7 +289,7 @@ export class Ingest {
       const pending = filling.reduce((sum, spool) => sum + spool.pendingBytes, 0);
       if (pending > maxPendingBytes) await Promise.all(filling.map((spool) => spool.write()));
     }
-    while (this.#stager.unfinished > this.#parallel * 2 && !this.#failure) await this.#stager.someFinished();
+    while (this.#stager.unfinished > this.#parallel && !this.#failure) await this.#stager.someFinished();
   }
 
   /** Work in the background: its failure ends the reading. */

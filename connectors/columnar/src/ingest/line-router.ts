@@ -19,8 +19,8 @@ export interface RouterTarget {
   /** Keys of the streams of this name. */
   keysOfName(name: string): readonly string[];
   records(key: string, bytes: Buffer, lines: number, longestLine: number): void;
-  /** A line that is no message, or of an unknown type. */
-  ignored(what: 'junk' | string, bytes: number): void;
+  /** A line of an unknown type, or `junk`: no message at all. */
+  ignored(what: string, bytes: number): void;
 }
 
 interface Prefix {
