@@ -7,6 +7,8 @@ import { type StreamTable, type StreamTally, tallyOf } from './stream-table.js';
 
 const LF = 0x0a;
 const CLOSE_BRACE = 0x7d;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
 const newline = Buffer.from('\n');
 const none: Buffer[] = [];
 
@@ -29,7 +31,11 @@ interface Beginning {
   readonly tally: StreamTally;
 }
 
-const mostBeginnings = 32;
+/** How our own lines begin; of theirs any number of streams is found at once. */
+const head = Buffer.from('{"type":"RECORD","record":{"stream":"');
+const namespaceHead = Buffer.from(',"namespace":"');
+/** Other forms of a beginning are tried one by one. */
+const mostBeginnings = 16;
 /** What a beginning may consist of: then nothing later in the line can change what it is and to which stream it belongs. */
 const certain = /^\{\s*"type"\s*:\s*"RECORD"\s*,\s*"record"\s*:\s*\{\s*(?:"(?:stream|namespace)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|null)\s*,\s*)+$/;
 const looksLikeRecord = /^\s*\{\s*"type"\s*:\s*"RECORD"/;
@@ -38,9 +44,11 @@ export class Router {
   readonly #events: RouteEvents;
   readonly #streams: StreamTable;
   readonly #unknown = new Map<string, StreamTally>();
-  /** The most recently learned last; `#last` is tried first. */
-  readonly #beginnings: Beginning[] = [];
+  /** Tried first. */
   #last: Beginning | undefined;
+  /** Those that begin with {@link head}, by what follows it. */
+  readonly #compact = new Map<string, Beginning>();
+  readonly #beginnings: Beginning[] = [];
   #line = 0;
   #failure: ConnectorError | undefined;
 
@@ -99,12 +107,12 @@ export class Router {
   #recordAt(block: Buffer, at: number, textEnd: number): StreamTally | undefined {
     if (block[textEnd - 1] !== CLOSE_BRACE) return undefined;
     if (this.#last !== undefined && beginsWith(block, at, textEnd, this.#last.bytes)) return this.#last.tally;
-    for (const beginning of this.#beginnings) {
-      if (!beginsWith(block, at, textEnd, beginning.bytes)) continue;
-      this.#last = beginning;
-      return beginning.tally;
-    }
-    return undefined;
+    const found = beginsWith(block, at, textEnd, head)
+      ? this.#compact.get(compactKey(block, at))
+      : this.#beginnings.find(({ bytes }) => beginsWith(block, at, textEnd, bytes));
+    if (found === undefined) return undefined;
+    this.#last = found;
+    return found.tally;
   }
 
   /** Reads one line's envelope; returns what of it goes to the destination. */
@@ -184,16 +192,30 @@ export class Router {
 
   #learn(text: Buffer, nameEnd: number, descriptor: StreamDescriptor, tally: StreamTally): void {
     // A little past the name, so that `"a"` is not taken for the beginning of `"a" ...`: the comma is part of it.
-    const comma = text.indexOf(0x2c, nameEnd);
+    const comma = text.indexOf(COMMA, nameEnd);
     if (comma === -1 || comma > 1024) return;
     const bytes = Buffer.from(text.subarray(0, comma + 1));
     if (!certain.test(bytes.toString('utf8'))) return;
     // Without a namespace up to here one may still follow the data: only safe where it would make no difference.
     if (!bytes.includes('"namespace"') && this.#streams.onlyOneNamed(descriptor.name) !== tally) return;
-    if (this.#beginnings.length >= mostBeginnings) this.#beginnings.shift();
     this.#last = { bytes, tally };
+    if (beginsWith(bytes, 0, bytes.length, head)) {
+      const key = compactKey(bytes, 0);
+      if (key.length === bytes.length - head.length) this.#compact.set(key, this.#last);
+      return;
+    }
+    if (this.#beginnings.length >= mostBeginnings) this.#beginnings.shift();
     this.#beginnings.push(this.#last);
   }
+}
+
+/** What follows {@link head} up to the comma behind the name, or behind the namespace if that comes next; '' = cannot tell. */
+function compactKey(block: Buffer, at: number): string {
+  const start = at + head.length;
+  let end = block.indexOf(QUOTE, start) + 1;
+  if (beginsWith(block, end, block.length, namespaceHead)) end = block.indexOf(QUOTE, end + namespaceHead.length) + 1;
+  // An escaped quote ends the key too early: then no comma follows, or the key is not one that was learned.
+  return end > 0 && block[end] === COMMA ? block.toString('latin1', start, end + 1) : '';
 }
 
 function beginsWith(block: Buffer, at: number, textEnd: number, beginning: Buffer): boolean {
