@@ -1,6 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Cli, fileDestination, shop } from '../fixtures/cli-connectors/cli.test.support.js';
+
+// Each test starts several processes, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 const ends = ['--source', shop, '--dest', fileDestination];
 

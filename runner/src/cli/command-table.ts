@@ -64,7 +64,7 @@ export const commands: Readonly<Record<string, Command>> = {
     usage: 'check [NAME] [--source URI] [--dest URI]',
     summary: 'can both ends be reached, and do the rights suffice?',
     words: 1,
-    flags: [...ends, 'config', 'json', 'verbose'],
+    flags: [...ends, ...places, 'json', 'verbose'],
     examples: [
       ['runner check --source postgres://app@localhost/shop --dest s3://lake/raw', 'both ends'],
       ['runner check shop-to-lake', 'those of a sync of tapline.yaml'],
@@ -74,7 +74,7 @@ export const commands: Readonly<Record<string, Command>> = {
     usage: 'discover [NAME] --source URI',
     summary: 'list the streams of a source, their columns, keys and modes',
     words: 1,
-    flags: [...ends, 'streams', 'config', 'json', 'verbose'],
+    flags: [...ends, 'streams', ...places, 'json', 'verbose'],
     examples: [
       ['runner discover --source postgres://app@localhost/shop', 'everything that its user may read'],
       ['runner discover --source postgres://app@localhost/shop --streams "public.*" --json', 'the catalog as JSON'],

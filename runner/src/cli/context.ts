@@ -10,6 +10,7 @@ import { callVerb, type VerbOptions } from '../engine/call-verb.js';
 import { redactorOf, type Redact } from '../engine/redact.js';
 import type { StopSignals } from '../engine/stop-signals.js';
 import { quietReporter, type Sinks } from '../report/reporters.js';
+import { derivedSyncName, requireSyncName } from '../sync-name.js';
 import type { ConnectorRef } from '../types.js';
 import { UsageError, type FlagValues, type Invocation } from './arguments.js';
 
@@ -17,8 +18,8 @@ export interface Process extends Sinks {
   readonly environment: NodeJS.ProcessEnv;
   readonly directory: string;
   readonly signals: StopSignals;
-  /** True if stderr is a terminal. */
-  readonly terminal: boolean;
+  /** How wide the terminal behind stderr is; undefined = it is none. */
+  readonly columns: () => number | undefined;
 }
 
 export class Context {
@@ -120,12 +121,18 @@ export class Context {
   }
 
   #ask(ref: ConnectorRef): Promise<SpecBody> {
-    return callVerb(ref, 'spec', this.verbOptions);
+    return callVerb(ref, 'spec', this.verbOptions());
+  }
+
+  /** The folder of a sync: a connector's renewed configuration is kept there. undefined if it is not said which sync is meant. */
+  syncDirectory(sync: ResolvedSync | undefined, source: ResolvedEnd | undefined, destination: ResolvedEnd | undefined): string | undefined {
+    const name = this.flags.text('sync') ?? sync?.name ?? (source && destination && derivedSyncName(source.identity, destination.identity));
+    return name === undefined ? undefined : join(this.stateDirectory, requireSyncName(name));
   }
 
   /** What the verbs that answer once are called with. */
-  get verbOptions(): VerbOptions {
+  verbOptions(directory?: string): VerbOptions {
     const { err, out, signals } = this.process;
-    return { signal: signals.first, reporter: quietReporter({ err, out, redact: this.redact, verbose: this.flags.on('verbose') }) };
+    return { signal: signals.first, directory, reporter: quietReporter({ err, out, redact: this.redact, verbose: this.flags.on('verbose') }) };
   }
 }

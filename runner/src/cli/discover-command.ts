@@ -8,10 +8,13 @@ import { streamRules } from './plan.js';
 
 /** Lists the streams of a source, all or those that `--streams` takes. */
 export async function discoverCommand(context: Context): Promise<number> {
-  const end = await context.end('source', context.chosenSync());
+  const sync = context.chosenSync();
+  const end = await context.end('source', sync);
   if (!end) throw new UsageError('say where to look: --source postgres://app@localhost/shop.', 'discover');
   const rules = streamRules(context, []);
-  const catalog = await callVerb(end.ref, 'discover', context.verbOptions);
+  // The destination says no more than which sync is meant: one that tapline.yaml names is not looked at.
+  const directory = context.syncDirectory(sync, end, sync ? undefined : await context.end('destination', undefined));
+  const catalog = await callVerb(end.ref, 'discover', context.verbOptions(directory));
   const streams = rules.length > 0 ? chooseStreams(catalog.streams, rules).map(({ stream }) => stream) : catalog.streams;
   const { out } = context.process;
   if (context.json) out(`${JSON.stringify({ type: 'catalog', ...catalog, streams })}\n`);

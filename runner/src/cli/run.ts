@@ -21,7 +21,7 @@ export async function run(invocation: Invocation): Promise<number> {
     environment: process.env,
     directory: process.cwd(),
     signals,
-    terminal: process.stderr.isTTY === true,
+    columns: () => (process.stderr.isTTY ? (process.stderr.columns ?? 80) : undefined),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
   });

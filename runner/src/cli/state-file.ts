@@ -7,7 +7,7 @@ import { configError, forEachMember, skipSpace, skipValue, summarizeState, type 
 /** Bodies of STATE messages. `stream`: what a bare stream state in the file belongs to. Throws a `config_error`. */
 export function statesIn(text: string, path: string, stream?: StreamDescriptor): string[] {
   const bytes = Buffer.from(text.replace(/^\uFEFF/, ''));
-  const bodies = values(bytes, skipSpace(bytes, 0), path).flatMap((value) => bodiesOf(value, path, stream));
+  const bodies = values(bytes, skipSpace(bytes, 0), path).flatMap((value) => bodiesOf(value, stream));
   for (const body of bodies) {
     try {
       summarizeState(body);
@@ -31,15 +31,15 @@ function values(bytes: Buffer, start: number, path: string): string[] {
   return found;
 }
 
-function bodiesOf(text: string, path: string, stream: StreamDescriptor | undefined): string[] {
-  if (text.startsWith('[')) return elements(text).flatMap((element) => bodiesOf(element, path, stream));
+function bodiesOf(text: string, stream: StreamDescriptor | undefined): string[] {
+  if (text.startsWith('[')) return elements(text).flatMap((element) => bodiesOf(element, stream));
   // state.json keeps each body as a string.
-  if (text.startsWith('"')) return bodiesOf(JSON.parse(text) as string, path, stream);
+  if (text.startsWith('"')) return bodiesOf(JSON.parse(text) as string, stream);
   const members = new Map<string, string>();
   const bytes = Buffer.from(text);
   forEachMember(bytes, 0, (key, start, end) => void members.set(key, bytes.toString('utf8', start, end)));
   const states = members.get('states');
-  if (states?.startsWith('[')) return bodiesOf(states, path, stream);
+  if (states?.startsWith('[')) return bodiesOf(states, stream);
   const state = members.get('state');
   if (members.get('type') === '"STATE"' && state !== undefined) return [state];
   const isBody = ['"STREAM"', '"GLOBAL"', '"LEGACY"'].includes(members.get('type') ?? '') || members.has('stream') || members.has('global');

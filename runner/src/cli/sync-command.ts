@@ -7,10 +7,10 @@ import { planSync } from './plan.js';
 
 /** Runs a sync, and returns its exit code. */
 export async function syncCommand(context: Context): Promise<number> {
-  const { out, err, terminal, signals } = context.process;
+  const { out, err, columns, signals } = context.process;
   const plan = await planSync(context);
-  const options = { out, err, redact: context.redact, verbose: context.flags.on('verbose') };
-  const reporter = context.json ? jsonReporter(options) : terminal ? terminalReporter(options) : quietReporter(options);
+  const options = { out, err, redact: context.redact, verbose: context.flags.on('verbose'), columns };
+  const reporter = context.json ? jsonReporter(options) : columns() !== undefined ? terminalReporter(options) : quietReporter(options);
   reporter.message('debug', `${plan.sync}: state in ${plan.directory}`);
   try {
     const { summary, exitCode } = await runSync(plan, reporter, signals);

@@ -6,7 +6,8 @@ type Config = Readonly<Record<string, unknown>>;
 export function placeOf(connector: string, config: Config, environment: NodeJS.ProcessEnv): readonly string[] {
   const text = (name: string, ...otherwise: (string | undefined)[]): string => {
     const value = config[name];
-    return value === undefined || value === null ? (otherwise.find((one) => one !== undefined && one !== '') ?? '') : String(value);
+    if (typeof value === 'string' || typeof value === 'number') return String(value);
+    return otherwise.find((one) => one !== undefined && one !== '') ?? '';
   };
   if (connector === 'postgres') {
     const { PGHOST, PGPORT, PGDATABASE } = environment;

@@ -54,7 +54,8 @@ export async function resolveEnd(request: EndRequest): Promise<ResolvedEnd> {
     ours: executable.ours !== undefined,
     shippedSpec: executable.shippedSpec,
     config: { ...connection?.config, ...fromFile },
-    configFile: configPath === undefined || executable.ours !== undefined ? undefined : resolve(configPath),
+    // Only a file that holds the whole configuration can be written again.
+    configFile: configPath === undefined || executable.ours !== undefined || connection ? undefined : resolve(configPath),
   };
   if (executable.ours === undefined) {
     return { ref: base, identity: { connector: connectorNameOf(executable.path), place: [resolve(executable.path)] } };

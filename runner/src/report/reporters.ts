@@ -18,12 +18,14 @@ export interface ReporterOptions extends Sinks {
   /** Debug messages too. */
   readonly verbose: boolean;
   readonly now?: () => number;
+  /** Of the terminal. */
+  readonly columns?: () => number | undefined;
 }
 
 const levels = { debug: 'debug: ', info: '', warn: 'warning: ', error: 'error: ' } as const;
 
 /** One line that is rewritten, and messages above it. */
-export function terminalReporter({ err, redact, verbose, now = Date.now }: ReporterOptions): RunReporter {
+export function terminalReporter({ err, redact, verbose, now = Date.now, columns = () => undefined }: ReporterOptions): RunReporter {
   let shown = '';
   let last = 0;
   const clear = (): void => {
@@ -34,7 +36,8 @@ export function terminalReporter({ err, redact, verbose, now = Date.now }: Repor
       if (now() - last < 200) return;
       last = now();
       clear();
-      shown = progressLine(progress);
+      // A line that wraps could not be rewritten.
+      shown = progressLine(progress).slice(0, (columns() ?? 80) - 1);
       err(shown);
     },
     message(level, text) {

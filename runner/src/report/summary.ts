@@ -9,7 +9,7 @@ export function summaryText(summary: SyncSummary, directory: string): string {
   const { sync, status, seconds, records, streams, states_saved: saved } = summary;
   const parts = [`${sync}: ${status} in ${time(seconds)}`];
   if (streams.length > 0) parts.push(streamTable(streams));
-  const rate = seconds > 0 ? ` · ${count(records / seconds)} records/s` : '';
+  const rate = seconds > 0 && records > 0 ? ` · ${count(records / seconds)} records/s` : '';
   parts.push(`${count(records)} records · ${bytes(summary.bytes)}${rate} · ${count(saved)} checkpoint${saved === 1 ? '' : 's'} saved`);
   if (summary.error) parts.push(`${summary.error.kind}: ${summary.error.message}`);
   const next = nextStep(summary, directory);
