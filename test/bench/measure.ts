@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { pssBytes, sampleProcess, sampleTree, serverCpu } from './proc.js';
+import { processName, pssBytes, sampleProcess, sampleTree, serverCpu } from './proc.js';
 
 export interface Measured {
   readonly wallSeconds: number;
@@ -10,6 +10,8 @@ export interface Measured {
   /** Highest sum over the tree that a sample saw. */
   readonly peakRssBytes: number;
   readonly peakPssBytes: number;
+  /** PSS of each process when their sum was highest. */
+  readonly atPeak: Readonly<Record<string, number>>;
   readonly stdout: string;
 }
 
@@ -35,13 +37,16 @@ export async function measure(command: string, args: readonly string[], options:
   const stderr: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
-  const peak = { rss: 0, pss: 0 };
+  const peak = { rss: 0, pss: 0, by: {} as Record<string, number> };
   let samples = 0;
   const watch = memory
     ? setInterval(() => {
         const tree = sampleTree(child.pid ?? 0);
         peak.rss = Math.max(peak.rss, tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0));
-        if (samples++ % pssEvery === 0) peak.pss = Math.max(peak.pss, tree.reduce((sum, { pid }) => sum + pssBytes(pid), 0));
+        if (samples++ % pssEvery !== 0) return;
+        const each = tree.map(({ pid }) => [processName(pid), pssBytes(pid)] as const);
+        const sum = each.reduce((all, [, bytes]) => all + bytes, 0);
+        if (sum > peak.pss) Object.assign(peak, { pss: sum, by: Object.fromEntries(each) });
       }, rssEveryMs)
     : undefined;
   const code = await new Promise<number | null>((resolve, reject) => {
@@ -57,6 +62,7 @@ export async function measure(command: string, args: readonly string[], options:
     postgresCpuSeconds: postgresPid ? serverCpu(postgresPid) - postgresBefore : 0,
     peakRssBytes: peak.rss,
     peakPssBytes: peak.pss,
+    atPeak: peak.by,
     stdout: Buffer.concat(stdout).toString(),
   };
 }
@@ -68,7 +74,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** The median of each number over several runs. */
-export function medianOf(runs: readonly Measured[]): Omit<Measured, 'stdout'> {
+export function medianOf(runs: readonly Measured[]): Omit<Measured, 'stdout' | 'atPeak'> {
   const of = (pick: (run: Measured) => number) => median(runs.map(pick));
   return {
     wallSeconds: of((run) => run.wallSeconds),

@@ -28,6 +28,10 @@ export async function memory({ rows = 10_000_000, megabytesOfRow = 50 }: { rows?
       ['', 'records', 'wall', 'CPU', 'peak RSS', 'peak PSS'],
       ...runs.map(([name, m]) => [name, summaryOf(m.stdout).records.toLocaleString('en'), seconds(m.wallSeconds), seconds(m.cpuSeconds), megabytes(m.peakRssBytes), megabytes(m.peakPssBytes)]),
     ]);
+    for (const [name, { atPeak }] of runs) {
+      const parts = Object.entries(atPeak).sort(([, a], [, b]) => b - a);
+      console.log(`\n${name}, at the peak: ${parts.map(([process, bytes]) => `${process} ${megabytes(bytes)}`).join(', ')}`);
+    }
     await saveResult('memory', { runs: Object.fromEntries(runs.map(([name, m]) => [name, withoutOutput(m)])) });
     const over = runs.filter(([, m]) => m.peakPssBytes > limitBytes);
     if (over.length > 0) throw new Error(`over ${megabytes(limitBytes)}: ${over.map(([name]) => name).join(', ')}`);

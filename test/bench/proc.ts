@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /** One process of /proc, as far as a bench needs it. Times in seconds. */
 export interface ProcessSample {
@@ -51,6 +52,16 @@ export function pssBytes(pid: number): number {
     return Number(line?.[1] ?? 0) * 1024;
   } catch {
     return 0;
+  }
+}
+
+/** What a process calls itself: the file that Node runs, else its program. */
+export function processName(pid: number): string {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').filter((word) => !word.startsWith('-'));
+    return basename(words.find((word) => /\.m?js$/.test(word)) ?? words[0] ?? '').split(' ')[0] ?? '';
+  } catch {
+    return '';
   }
 }
 
