@@ -55,13 +55,19 @@ export class Generations {
     this.#tail.completed.push({ ...stream, generation });
   }
 
-  /** A STATE came: what changed before it goes with it. Returns the streams whose old states are void. */
-  seal(only: (key: string) => boolean = () => true): string[] {
+  /** What goes with the next commit, by stream. Returns the streams whose old states are void with it. */
+  seal(begins: (key: string) => boolean, completions: (key: string) => boolean): string[] {
     const { begun, completed, forgotten } = this.#tail;
-    this.#sealed.begun.push(...begun.filter(({ stream }) => only(streamKey(stream))));
-    this.#sealed.completed.push(...completed.filter((stream) => only(streamKey(stream))));
-    this.#tail = none();
-    return forgotten.filter(only);
+    const begunKey = ({ stream }: GenerationBegin): boolean => begins(streamKey(stream));
+    const completedKey = (stream: StreamDescriptor): boolean => completions(streamKey(stream));
+    this.#sealed.begun.push(...begun.filter(begunKey));
+    this.#sealed.completed.push(...completed.filter(completedKey));
+    this.#tail = {
+      begun: begun.filter((begin) => !begunKey(begin)),
+      completed: completed.filter((stream) => !completedKey(stream)),
+      forgotten: forgotten.filter((key) => !begins(key)),
+    };
+    return forgotten.filter(begins);
   }
 
   /** True if the commit can say only one change a stream, and there are two: it must come in between. */

@@ -3,7 +3,7 @@
  * it the reading: so at most one cut is under way and one is filling.
  */
 import {
-  AirbyteStream, ConfiguredStream, TaplineBody, TraceBody, protocolError, readBlocks, streamKey,
+  AirbyteStream, ConfiguredStream, TaplineBody, TraceBody, protocolError, readBlocks, stateBodyOf, streamKey, summarizeState,
   type Checkpoint, type StreamDescriptor,
 } from '@tapline/protocol';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ export class Ingest {
   readonly #generations: Generations;
   readonly #lanes = new Map<string, Lane>();
   readonly #names = new Map<string, string[]>();
-  /** Lanes with lines after the last STATE. */
+  /** Lanes with lines after the last STATE that covers them. */
   readonly #dirty = new Set<Lane>();
   readonly #ignored = new Set<string>();
   /** seq of the commit that is being filled. */
@@ -155,15 +155,19 @@ export class Ingest {
   }
 
   async #state(line: Buffer): Promise<void> {
-    const forgotten = this.#generations.seal();
-    for (const key of forgotten) this.#ledger.forget(key);
-    this.#ledger.receive(line, (key) => this.#takeCount(key));
-    for (const lane of this.#dirty) {
+    const body = stateBodyOf(line);
+    const summary = summarizeState(body);
+    // A STREAM state covers its own stream: what came of others since theirs would come once more after a crash.
+    const covered = summary.kind === 'STREAM' ? [...this.#dirty].filter(({ key }) => key === summary.key) : [...this.#dirty];
+    for (const lane of covered) {
       lane.seal(this.#limits);
+      lane.complete = false;
       this.#convertEarly(lane);
+      this.#dirty.delete(lane);
     }
-    this.#dirty.clear();
-    for (const lane of this.#lanes.values()) lane.complete = false;
+    const forgotten = this.#generations.seal(() => true, (key) => this.#lanes.get(key)?.hasTail !== true);
+    for (const key of forgotten) this.#ledger.forget(key);
+    this.#ledger.receive(body, summary, (key) => this.#takeCount(key));
     if (this.#due()) await this.#cut();
     else this.#armTimer();
   }
@@ -225,7 +229,7 @@ export class Ingest {
   /** The end of the input: a stream that is complete needs no STATE after its last record. Nothing else may be committed. */
   #sealCompleted(): void {
     const complete = (key: string): boolean => this.#lanes.get(key)?.complete === true;
-    for (const key of this.#generations.seal(complete)) this.#ledger.forget(key);
+    for (const key of this.#generations.seal(complete, complete)) this.#ledger.forget(key);
     for (const lane of this.#lanes.values()) if (lane.complete) lane.seal(this.#limits);
   }
 

@@ -76,6 +76,11 @@ export class Lane {
     return spool;
   }
 
+  /** Records after the last STATE that covers this stream? */
+  get hasTail(): boolean {
+    return this.spools.some((spool) => spool.sealedLines < spool.lines);
+  }
+
   /** All records so far are before a STATE. A spool that is half full ends here, so that none has to be divided later. */
   seal(limit: ChunkLimit): void {
     for (const spool of this.spools) {

@@ -1,5 +1,5 @@
 /** The states received: which wait to be echoed, with how many records each, and what a commit leaves behind. */
-import { mergeStates, stateBodyOf, summarizeState, type StateKind } from '@tapline/protocol';
+import { mergeStates, summarizeState, type StateKind, type StateSummary } from '@tapline/protocol';
 
 export interface PendingState {
   readonly body: string;
@@ -20,9 +20,7 @@ export class StateLedger {
   }
 
   /** Counts are asked by key ('' = all streams) and start anew. */
-  receive(line: Buffer, countOf: (key: string) => number): void {
-    const body = stateBodyOf(line);
-    const { kind, key, id } = summarizeState(body);
+  receive(body: string, { kind, key, id }: StateSummary, countOf: (key: string) => number): void {
     // States of an earlier run that are of the other kind are no use to this source any more; within a run it is an error.
     if (this.#kind === undefined) {
       const [first] = this.#states.values();

@@ -81,6 +81,7 @@ const record = (stream: string, id: number, note = ''): string =>
 const records = (stream: string, from: number, to: number, note = ''): string[] => Array.from({ length: to - from + 1 }, (_, i) => record(stream, from + i, note));
 const state = (stream: string, n: number): string =>
   `{"type":"STATE","state":{"id":${n},"type":"STREAM","stream":{"stream_descriptor":{"name":"${stream}","namespace":"public"},"stream_state":{"n":${n}}}}}`;
+const globalState = '{"type":"STATE","state":{"type":"GLOBAL","global":{"shared_state":{"n":1},"stream_states":[]}}}';
 const complete = (stream: string): string =>
   `{"type":"TRACE","trace":{"type":"STREAM_STATUS","emitted_at":1.5,"stream_status":{"stream_descriptor":{"name":"${stream}","namespace":"public"},"status":"COMPLETE"}}}`;
 const generation = (stream: string, id: number, minimum: number, phase = 'begin'): string =>
@@ -108,10 +109,22 @@ describe('the order of things', () => {
   });
 
   it('a GLOBAL state counts the records of all streams', async () => {
-    const global = '{"type":"STATE","state":{"type":"GLOBAL","global":{"shared_state":{"n":1},"stream_states":[]}}}';
-    const { lines } = await run([record('a', 1), record('b', 2), global, record('b', 2), global]);
+    const { lines } = await run([record('a', 1), record('b', 2), globalState, record('b', 2), globalState]);
     expect(lines().slice(1).map((line) => (line['state'] as { destinationStats: object }).destinationStats)).toEqual([{ recordCount: 2 }, { recordCount: 1 }]);
     expect(sink.commits[0]!.states).toHaveLength(1);
+  });
+
+  it("records after a stream's own last state wait for its next one, whatever other streams send", async () => {
+    const destination = start({ options: { flush: { rows: 2 } } });
+    await destination.trickle(record('a', 1), state('a', 1), record('a', 2), record('a', 3), record('b', 4), state('b', 2));
+    await vi.waitFor(() => expect(sink.calls).toContain('echo 2'));
+    expect(await ids('a')).toEqual([1]);
+    expect(await ids('b')).toEqual([4]);
+    destination.send(complete('a'), state('b', 3));
+    await destination.end();
+    expect(await ids('a')).toEqual([1, 2, 3]);
+    const orders = (await readAll(sink.committed('a'))).map((row) => row['_tapline_order']);
+    expect(new Set(orders).size).toBe(3);
   });
 
   it('a flush by rows commits at the next state, and reading goes on meanwhile', async () => {
@@ -279,7 +292,7 @@ describe('lines', () => {
   it('of many streams may alternate, in any order of keys', async () => {
     const foreign = (id: number): string => `{"record":{"data":{"id":${id},"note":"{\\"type\\":\\"STATE\\"}"},"stream":"b","emitted_at":1,"namespace":"public"},"type":"RECORD"}`;
     const lines = range(1, 40).map((id) => (id % 3 === 0 ? foreign(id) : record(id % 2 === 0 ? 'a' : 'b', id)));
-    await run([...lines, state('a', 1)]);
+    await run([...lines, globalState]);
     expect(await ids('a')).toEqual(range(1, 40).filter((id) => id % 3 !== 0 && id % 2 === 0));
     expect(await ids('b')).toEqual(range(1, 40).filter((id) => id % 3 === 0 || id % 2 !== 0));
   });
@@ -288,7 +301,7 @@ describe('lines', () => {
     const other = configured('a');
     const streams = [configured('a'), { ...other, stream: { ...other.stream, namespace: 'other' } }, { ...other, stream: { name: 'a', json_schema: other.stream.json_schema } }];
     const line = (id: number, namespace: string): string => `{"type":"RECORD","record":{"stream":"a","emitted_at":1,"data":{"id":${id}}${namespace}}}`;
-    await run([line(1, ',"namespace":"public"'), line(2, ',"namespace":"other"'), line(3, ''), line(4, ',"namespace":"public"'), line(5, ',"namespace":null'), state('a', 1)], { streams });
+    await run([line(1, ',"namespace":"public"'), line(2, ',"namespace":"other"'), line(3, ''), line(4, ',"namespace":"public"'), line(5, ',"namespace":null'), globalState], { streams });
     const byNamespace = Object.fromEntries(sink.commits[0]!.staged.map((file) => [String(file.stream.namespace), file.rows]));
     expect(byNamespace).toEqual({ public: 2, other: 1, undefined: 2 });
   });
@@ -311,8 +324,7 @@ describe('lines', () => {
   });
 
   it('of states of two kinds end the run', async () => {
-    const global = '{"type":"STATE","state":{"type":"GLOBAL","global":{"stream_states":[]}}}';
-    await expect(run([global, state('a', 1)])).rejects.toMatchObject({ code: 'protocol' });
+    await expect(run([globalState, state('a', 1)])).rejects.toMatchObject({ code: 'protocol' });
   });
 
   it('of a new schema have its columns from then on', async () => {
