@@ -1,27 +1,10 @@
-// npm run chaos -- [--kills 100] [--seed N]: kill -9 at every named step in every place, then at random moments; see test/chaos.
-// Prints a line a kill and a tally, and exits 1 if a row was lost, doubled or damaged.
+// npm run chaos [-- --kills 120 --seed 7]: kill -9 at every named step and at random moments, many times; a dozen of them are in `npm test`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { childEnv, root, setup } from './setup.mjs';
-import { installServers } from './servers.mjs';
+import { root } from './setup.mjs';
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' }, seed: { type: 'string' }, random: { type: 'boolean', default: false } } });
-const kills = Number(values.kills);
-const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
-if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed)) {
-  console.error('Usage: npm run chaos -- [--kills N] [--seed N] [--random]   (--random: without the named steps)');
-  process.exit(78);
-}
-try {
-  setup();
-  installServers();
-} catch (error) {
-  console.error(error.message);
-  process.exit(1);
-}
-console.log(`seed ${seed}: repeat with npm run chaos -- --kills ${kills} --seed ${seed}`);
-const env = { ...childEnv(), CHAOS: 'full', CHAOS_KILLS: String(kills), CHAOS_SEED: String(seed) };
-const args = ['run', '--project', 'whole', '--disable-console-intercept', '--reporter=verbose', values.random ? 'test/chaos/random' : 'test/chaos'];
-const { status } = spawnSync(join(root, 'node_modules', '.bin', 'vitest'), args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env });
+const { values } = parseArgs({ options: { kills: { type: 'string', default: '120' }, seed: { type: 'string' } } });
+const env = { ...process.env, CHAOS: 'full', CHAOS_KILLS: values.kills, ...(values.seed ? { CHAOS_SEED: values.seed } : {}) };
+const { status } = spawnSync(process.execPath, [join(root, 'scripts', 'test.mjs'), 'test/chaos'], { cwd: root, stdio: 'inherit', env });
 process.exit(status ?? 1);

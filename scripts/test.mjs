@@ -1,5 +1,5 @@
 // npm test: everything from a fresh clone. Sets up, lints, checks the types of the tests, runs them on real servers, and closes with
-// `N passed, N failed`. Lint and types count as one check each.
+// `N passed, N failed`. Lint, types and documented options count as one check each.
 //
 //   npm test                             the everyday suite
 //   npm test -- connectors/sdk -t state  the same set-up, then vitest with these arguments only
@@ -27,6 +27,7 @@ try {
 if (chosen.length === 0) {
   check('lint', bin('oxlint'), []);
   check('types of the tests', bin('tsc'), ['-p', 'tsconfig.test.json']);
+  check('documented options', process.execPath, ['scripts/generate-docs.mjs', '--check']);
 }
 if ((await ended(servers)) === 0) {
   runTests(chosen);
