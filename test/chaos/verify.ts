@@ -1,17 +1,13 @@
-/** Counts what a lake holds against what the database holds. Here speed counts: the engine reads, tables are large. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
+/** Counts what a lake holds against what the database holds. */
 import type { Lake } from '../harness/lake.js';
-import { parquetKeys } from '../harness/lake.js';
+import { queryLake, type Ask } from '../harness/query.js';
 import type { TestDatabase } from '../services/postgres.js';
 
-const streams = ['events', 'keyed', 'heap'] as const;
+const streams = { events: 'public/events/', keyed: 'public/keyed/', heap: 'public/heap/' };
 
 /** Everything that is wrong once a run has succeeded and nobody writes; empty = every row is there once. */
 export async function damage(database: TestDatabase, lake: Lake): Promise<string[]> {
-  return await inspect(lake, async (ask, present) => {
+  return await queryLake(lake, streams, async (ask, present) => {
     const found = await doubled(ask, present);
     for (const name of ['keyed', 'heap'] as const) {
       const there = await contents(ask, name, present.has(name));
@@ -31,9 +27,7 @@ export async function damage(database: TestDatabase, lake: Lake): Promise<string
 }
 
 /** What is doubled or damaged, after whatever crash: a reader must never see that. */
-export const duplicates = (lake: Lake): Promise<string[]> => inspect(lake, doubled);
-
-type Ask = (sql: string) => Promise<unknown>;
+export const duplicates = (lake: Lake): Promise<string[]> => queryLake(lake, streams, doubled);
 
 async function doubled(ask: Ask, present: ReadonlySet<string>): Promise<string[]> {
   const found: string[] = [];
@@ -82,33 +76,4 @@ async function eventsOf(database: TestDatabase, ask: Ask, present: boolean): Pro
   );
   if (backwards > 0) found.push(`events: ${backwards} versions come before an older one of the same key`);
   return found;
-}
-
-/** Opens the lake's files as views named as the streams that have any. */
-async function inspect(lake: Lake, use: (ask: Ask, present: ReadonlySet<string>) => Promise<string[]>): Promise<string[]> {
-  const directory = await mkdtemp(join(tmpdir(), 'tapline-verify-'));
-  const instance = await DuckDBInstance.create(':memory:', { threads: '2', autoinstall_known_extensions: 'false' });
-  const connection = await instance.connect();
-  try {
-    const present = new Set<string>();
-    for (const name of streams) {
-      const keys = await parquetKeys(lake, `public/${name}/`);
-      if (keys.length === 0) continue;
-      const files = await Promise.all(
-        keys.map(async (key) => {
-          const file = join(directory, key);
-          await mkdir(dirname(file), { recursive: true });
-          await writeFile(file, await lake.read(key));
-          return `'${file}'`;
-        }),
-      );
-      await connection.run(`CREATE VIEW ${name} AS SELECT * FROM read_parquet([${files.join(', ')}], union_by_name = true)`);
-      present.add(name);
-    }
-    return await use(async (sql) => (await connection.runAndReadAll(sql)).getRows()[0]?.[0], present);
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-    await rm(directory, { recursive: true, force: true });
-  }
 }

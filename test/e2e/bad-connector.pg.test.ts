@@ -84,7 +84,7 @@ describe('a connector that misbehaves', () => {
     const args = verb === 'spec' ? ['spec', source] : [verb, '--source', source, ...(verb === 'check' ? ['--dest', at.lake.uri] : [])];
     const outcome = await at.run(args);
     expect(outcome.exitCode, explain(outcome)).toBe(76);
-    expect(outcome.stderr + outcome.stdout).toMatch(verb === 'check' ? /CONNECTION_STATUS/ : verb === 'discover' ? /CATALOG/ : /SPEC/);
+    expect(outcome.stderr + outcome.stdout).toMatch(new RegExp(`${verb}.*no message`));
   });
 
   test('one that reads nothing has nothing: succeeded, no rows', async () => {

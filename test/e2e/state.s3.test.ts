@@ -144,7 +144,7 @@ describe('the state directory', () => {
     expect(list.stdout).toContain('orders');
     const show = await at.run(['state', 'show', 'orders', ...dir]);
     expect(show.exitCode, explain(show)).toBe(0);
-    expect(show.stdout).toContain('2026-02-01T00:05:00');
+    expect(show.stdout).toMatch(/public\.orders.*2026-02-01.00:05:00/);
     const before = (await at.state('orders'))['states'] as string[];
     const file = join(at.directory, 'kept.json');
     await writeFile(file, `[${before.join(',')}]`);

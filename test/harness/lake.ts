@@ -94,12 +94,12 @@ export async function parquetKeys(lake: Lake, folder = ''): Promise<string[]> {
 
 /** All rows of a stream as its files hold them, files in the order of their names. */
 export async function readStream(lake: Lake, namespace: string, name: string): Promise<Table> {
-  const rows: Row[] = [];
+  let rows: Row[] = [];
   let columns: Record<string, string> = {};
   for (const key of await parquetKeys(lake, folderOf(namespace, name))) {
     const table = await readParquet(await lake.read(key));
     columns = { ...columns, ...table.columns };
-    rows.push(...table.rows);
+    rows = rows.concat(table.rows);
   }
   return { columns, rows };
 }

@@ -29,7 +29,8 @@ export function sessionOf({ plan, runId, identity, extensions, scratch }: Sessio
     source: identity,
     extensions: [...extensions],
     continuous: plan.continuous,
-    state_interval_ms: 5_000,
+    // A destination commits at a STATE: to commit as often as it was told to, it must get them as often.
+    state_interval_ms: Math.min(5_000, plan.flushMs ?? 5_000),
     flush: { ms: plan.flushMs ?? 60_000, bytes: 128 * 1024 * 1024 },
     scratch,
     failpoints: failpointSpecs(),
