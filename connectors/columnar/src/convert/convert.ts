@@ -2,8 +2,9 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { streamKey, systemError, type LogLevel, type StreamDescriptor } from '@tapline/protocol';
+import { collectGarbage } from './collect.js';
 import type { ColumnPlan } from './column-plan.js';
-import { copySql, partitionKeys, type Compression, type CopyRequest, type Partition, type RowStamp } from './copy-sql.js';
+import { copySql, partitionKeys, type Compression, type CopyRequest, type LargeCell, type Partition, type RowStamp } from './copy-sql.js';
 import { ContentError, MemoryError, type Engine } from './engine.js';
 import type { Reader } from './value-sql.js';
 import { walkFile } from './walk-file.js';
@@ -43,6 +44,17 @@ export interface ConvertedFile {
   readonly partition: string;
 }
 
+interface CopyInput {
+  readonly reader: Reader;
+  readonly lines: SpooledLines;
+  readonly extra: boolean;
+  readonly large: readonly LargeCell[];
+}
+
+/** Of a line from here on, values from {@link largeValue} on are kept out of the JSON. */
+const longLine = 8 << 20;
+const largeValue = 1 << 20;
+
 export class Converter {
   readonly #options: ConvertOptions;
   readonly #warned = new Set<string>();
@@ -58,9 +70,10 @@ export class Converter {
   async convert(request: ConvertRequest): Promise<ConvertedFile[]> {
     const { plan, input } = request;
     const key = streamKey(request.stream);
-    if (plan.typed && (this.#refused.get(key) ?? 0) < 3) {
+    // Very long values go through files of their own, which only the walker makes.
+    if (plan.typed && input.longestLine < longLine && (this.#refused.get(key) ?? 0) < 3) {
       try {
-        const files = await this.#copy(request, 'raw', input, false);
+        const files = await this.#copy(request, { reader: 'raw', lines: input, extra: false, large: [] });
         if (rowsOf(files) === input.lines) {
           this.#refused.delete(key);
           return files;
@@ -77,8 +90,11 @@ export class Converter {
   async #walked(request: ConvertRequest, key: string): Promise<ConvertedFile[]> {
     const { plan, input, stream } = request;
     const output = `${input.path}.walked`;
+    const large: LargeCell[] = [];
     try {
-      const walked = await walkFile({ input: input.path, output, plan, stream, streamName: key, firstLine: input.firstLine });
+      if (input.longestLine >= longLine) collectGarbage();
+      const walked = await walkFile({ input: input.path, output, plan, stream, streamName: key, firstLine: input.firstLine, largeFrom: input.longestLine < longLine ? Infinity : largeValue });
+      large.push(...walked.large);
       if (walked.rows + walked.dropped !== input.lines) {
         throw systemError(`stream ${key}: ${input.lines} records were spooled, but ${walked.rows + walked.dropped} were read back`, { stream });
       }
@@ -88,7 +104,7 @@ export class Converter {
       }
       if (walked.rows === 0) return [];
       const lines = { ...input, path: output, longestLine: walked.longestLine };
-      const files = await this.#copy(request, 'walked', lines, !plan.typed || walked.undeclared.size > 0);
+      const files = await this.#copy(request, { reader: 'walked', lines, extra: !plan.typed || walked.undeclared.size > 0, large });
       if (rowsOf(files) !== walked.rows) {
         throw systemError(`stream ${key}: ${walked.rows} records were given to the engine, but ${rowsOf(files)} came out`, { stream });
       }
@@ -97,23 +113,23 @@ export class Converter {
       if (error instanceof ContentError) throw systemError(`stream ${key}: the engine refused the records (${error.message})`, { stream, code: 'engine' });
       throw error;
     } finally {
-      await rm(output, { force: true });
+      await Promise.all([output, ...large.map(({ path }) => path)].map((path) => rm(path, { force: true })));
     }
   }
 
-  async #copy(request: ConvertRequest, reader: Reader, input: SpooledLines, extra: boolean): Promise<ConvertedFile[]> {
+  async #copy(request: ConvertRequest, { reader, lines: input, extra, large }: CopyInput): Promise<ConvertedFile[]> {
     const { plan, partition, stamp } = request;
     await mkdir(this.#options.directory, { recursive: true });
     const output = join(this.#options.directory, `${++this.#files}${partition ? '' : '.parquet'}`);
     const copy: CopyRequest = {
-      input: input.path, output, plan, reader, extra, partition, stamp,
+      input: input.path, output, plan, reader, extra, partition, stamp, large,
       longestLine: input.longestLine,
       compression: this.#options.compression,
       rowsPerGroup: rowsPerGroup(this.#options.rowGroupBytes, input.bytes / input.lines),
     };
     const sql = copySql(copy);
     try {
-      const written = await this.#options.engine.run(sql, input.longestLine).catch(async (error: unknown) => {
+      const written = await this.#options.engine.run(sql, large.length > 0 ? request.input.longestLine : input.longestLine).catch(async (error: unknown) => {
         if (!(error instanceof MemoryError)) throw error;
         await rm(output, { recursive: true, force: true });
         return await this.#options.engine.runAlone(sql);

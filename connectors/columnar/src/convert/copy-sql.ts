@@ -17,6 +17,15 @@ export interface CopyRequest {
   readonly compression: Compression;
   readonly partition: Partition | undefined;
   readonly stamp: RowStamp;
+  readonly large: readonly LargeCell[];
+}
+
+/** A value that lies in a file of its own: the JSON reader would hold it six times over. */
+export interface LargeCell {
+  /** From 1, within the input. */
+  readonly row: number;
+  readonly column: number;
+  readonly path: string;
 }
 
 export type Compression = 'zstd' | 'snappy' | 'gzip' | 'none';
@@ -76,7 +85,21 @@ function selectSql(request: CopyRequest): string {
   if (partition) third.push(...partitionSql(request, partition));
   // A record without data is none: the walker counts and reports it.
   const where = columns.length > 0 || plan.ownOrder ? ' WHERE record.data IS NOT NULL' : '';
-  return `SELECT ${third.join(', ')} FROM (SELECT ${second.join(', ')} FROM (SELECT ${first.join(', ')} FROM ${readSql(request)}${where}) r)`;
+  const lines = largeSql(request, `SELECT ${first.join(', ')} FROM ${readSql(request)}${where}`);
+  return `SELECT ${third.join(', ')} FROM (SELECT ${second.join(', ')} FROM (${lines}) r)`;
+}
+
+/** Puts the values that lie in files of their own where they belong. */
+function largeSql({ large, plan, stamp }: CopyRequest, lines: string): string {
+  const columns = [...new Set(large.map(({ column }) => column))];
+  if (columns.length === 0) return lines;
+  const replaced = columns.map((column) => {
+    const name = column === plan.columns.length ? 'own_order' : `r${column}`;
+    const cells = large.filter((cell) => cell.column === column);
+    const cases = cells.map(({ row, path }) => `WHEN ${stamp.firstRow - 1 + row} THEN (SELECT content FROM read_text(${sqlString(path)}))`);
+    return `CASE n ${cases.join(' ')} ELSE ${name} END AS ${name}`;
+  });
+  return `SELECT * REPLACE (${replaced.join(', ')}) FROM (${lines})`;
 }
 
 function readSql({ input, plan, reader, extra, longestLine }: CopyRequest): string {

@@ -1,10 +1,11 @@
 /** A spool of raw RECORD lines to a file of walked lines. */
 import { isUtf8 } from 'node:buffer';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { protocolError, readBlocks, splitBlock, type StreamDescriptor } from '@tapline/protocol';
 import type { ColumnPlan } from './column-plan.js';
-import { RecordWalker } from './walk-record.js';
+import type { LargeCell } from './copy-sql.js';
+import { RecordWalker, largeText } from './walk-record.js';
 
 export interface WalkedFile {
   readonly rows: number;
@@ -12,6 +13,8 @@ export interface WalkedFile {
   readonly dropped: number;
   readonly longestLine: number;
   readonly undeclared: ReadonlySet<string>;
+  /** Values that lie in files of their own. */
+  readonly large: readonly LargeCell[];
 }
 
 export interface WalkRequest {
@@ -22,6 +25,8 @@ export interface WalkRequest {
   readonly streamName: string;
   /** Number of the first line among the stream's records of this run, from 1: for messages. */
   readonly firstLine: number;
+  /** Values of so many bytes and more go to files of their own. */
+  readonly largeFrom: number;
 }
 
 /** Written in pieces of this size, so that no file of small writes arises. */
@@ -29,7 +34,8 @@ const pieceBytes = 1 << 20;
 
 /** Throws a protocol error that names the stream and the line's number for a line that is no record; never its content. */
 export async function walkFile(request: WalkRequest): Promise<WalkedFile> {
-  const walker = new RecordWalker(request.plan);
+  const walker = new RecordWalker(request.plan, request.largeFrom);
+  const large: LargeCell[] = [];
   const undeclared = new Set<string>();
   let [rows, dropped, longestLine, line] = [0, 0, 0, request.firstLine];
   const output = await open(request.output, 'w');
@@ -53,6 +59,11 @@ export async function walkFile(request: WalkRequest): Promise<WalkedFile> {
         }
         rows++;
         for (const field of walked.undeclared) undeclared.add(field);
+        for (const value of walked.large) {
+          const path = `${request.output}.${large.length}`;
+          await writeFile(path, largeText(bytes, value));
+          large.push({ row: rows, column: value.column, path });
+        }
         if (used + walked.line.length > pieceBytes) await flush();
         if (walked.line.length > pieceBytes) await output.appendFile(Buffer.from(walked.line, 'latin1'));
         else used += piece.write(walked.line, used, 'latin1');
@@ -63,7 +74,7 @@ export async function walkFile(request: WalkRequest): Promise<WalkedFile> {
   } finally {
     await output.close();
   }
-  return { rows, dropped, longestLine, undeclared };
+  return { rows, dropped, longestLine, undeclared, large };
 }
 
 const malformed = ({ stream, streamName }: WalkRequest, line: number, bytes: number): Error =>

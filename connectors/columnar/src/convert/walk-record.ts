@@ -14,6 +14,17 @@ export interface WalkedRecord {
   readonly line: string;
   /** Members of `data` that the schema does not declare. */
   readonly undeclared: readonly string[];
+  /** Values that are null in `line` because they are as long as they are. */
+  readonly large: readonly LargeValue[];
+}
+
+/** Where in the line it came in a long value stands, and of which column it is. */
+export interface LargeValue {
+  readonly column: number;
+  readonly start: number;
+  readonly stop: number;
+  /** The JSON itself is the value, quotes included. */
+  readonly embedded: boolean;
 }
 
 /** `malformed`: not one whole JSON object with a record in it. `no_data`: a record whose `data` is missing. */
@@ -44,8 +55,12 @@ export class RecordWalker {
   #values: (string | undefined)[] = [];
   #extras = new Map<string, string>();
   #lost = new Set<string>();
+  #large: LargeValue[] = [];
+  readonly #largeFrom: number;
 
-  constructor(plan: ColumnPlan) {
+  /** Values of `largeFrom` bytes and more come out apart. */
+  constructor(plan: ColumnPlan, largeFrom = Infinity) {
+    this.#largeFrom = largeFrom;
     plan.columns.forEach(({ field, type }, index) => this.#addSlot(field, { index, type }));
     if (plan.ownOrder) this.#addSlot('_tapline_order', { index: plan.columns.length, type: { kind: 'text' } });
   }
@@ -70,7 +85,7 @@ export class RecordWalker {
     }
     if (!this.#hasData) return 'no_data';
     for (const field of this.#lost) this.#changes.push({ field: textOf(field), change: 'NULLED', reason: 'DESTINATION_SERIALIZATION_ERROR' });
-    return { line: this.#compose(), undeclared: this.#extras.size === 0 ? none : [...this.#extras.keys()].map(textOf) };
+    return { line: this.#compose(), undeclared: this.#extras.size === 0 ? none : [...this.#extras.keys()].map(textOf), large: this.#large };
   }
 
   readonly #message: Visit = (key, start) => {
@@ -86,6 +101,7 @@ export class RecordWalker {
     if (key === 'data') {
       this.#hasData = this.#line[start] === OPEN_BRACE;
       this.#values = [];
+      this.#large = [];
       if (this.#extras.size > 0) this.#extras = new Map();
       if (this.#lost.size > 0) this.#lost = new Set();
       return this.#hasData ? this.#members(start, this.#datum) : this.#skip(start);
@@ -104,7 +120,10 @@ export class RecordWalker {
     if (slot) {
       const value = this.#declared(start, stop, slot.type);
       if (value === undefined) this.#lost.add(key);
-      this.#values[slot.index] = value;
+      const large = value !== undefined && stop - start >= this.#largeFrom;
+      if (this.#large.length > 0) this.#large = this.#large.filter(({ column }) => column !== slot.index);
+      if (large) this.#large.push({ column: slot.index, start, stop, embedded: slot.type.kind === 'json' && slot.type.embedded });
+      this.#values[slot.index] = large ? 'null' : value;
     } else if (this.#valid || isUtf8(this.#line.subarray(start, stop))) {
       this.#extras.set(key, this.#text.slice(start, stop));
     } else {
@@ -208,6 +227,13 @@ export class RecordWalker {
 
 const none: readonly string[] = [];
 
+/** The text of a {@link LargeValue}: of a string what it says, of anything else its JSON. */
+export function largeText(line: Buffer, { start, stop, embedded }: LargeValue): Buffer {
+  if (embedded || line[start] !== QUOTE) return line.subarray(start, stop);
+  const inner = line.subarray(start + 1, stop - 1);
+  return inner.includes(BACKSLASH) ? Buffer.from(parsed(line, start, stop) as string) : inner;
+}
+
 interface Change {
   readonly field: string;
   readonly change: string;
@@ -215,6 +241,7 @@ interface Change {
 }
 
 const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;

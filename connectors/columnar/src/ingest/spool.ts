@@ -7,6 +7,8 @@ import { Slab, largeSlab, smallSlab } from './slab.js';
 
 /** Read at once when lines move to another spool. */
 const copyBytes = 1 << 20;
+/** One line so long fills a block alone: it is written as it is. */
+const uncopied = 4 << 20;
 
 export interface SpoolOrigin {
   readonly path: string;
@@ -58,6 +60,11 @@ export class Spool {
     this.bytes += bytes.length;
     this.lines += lines;
     if (longestLine > this.longestLine) this.longestLine = longestLine;
+    if (bytes.length >= uncopied) {
+      void this.write();
+      void this.#put(bytes, () => undefined);
+      return;
+    }
     for (let start = 0; start < bytes.length; ) {
       this.#slab ??= new Slab(this.bytes > smallSlab ? largeSlab : smallSlab);
       start += this.#slab.fill(bytes, start);
@@ -76,13 +83,17 @@ export class Spool {
     const slab = this.#slab;
     if (!slab) return this.#chain;
     this.#slab = undefined;
+    return this.#put(slab.content(), () => slab.release());
+  }
+
+  #put(bytes: Buffer, release: () => void): Promise<void> {
     return this.#then(async () => {
       try {
         // Opened for each large write: thousands of streams hold no file open.
-        await appendFile(this.path, slab.content());
+        await appendFile(this.path, bytes);
       } finally {
-        this.pendingBytes -= slab.used;
-        slab.release();
+        this.pendingBytes -= bytes.length;
+        release();
       }
     });
   }

@@ -133,7 +133,7 @@ describe('the order of things', () => {
     sink.hook = (call) => (call === 'commit 1' ? held : undefined);
     const destination = start({ options: { flush: { rows: 2 }, chunkBytes: 300 } });
     await destination.trickle(...records('a', 1, 2), state('a', 1), ...records('a', 3, 12));
-    await vi.waitFor(() => expect(sink.calls.filter((call) => call.startsWith('stage')).length).toBeGreaterThan(2));
+    await vi.waitFor(() => expect(sink.calls.filter((call) => call.startsWith('stage')).length).toBeGreaterThan(1));
     expect(sink.commits).toHaveLength(0);
     destination.send(state('a', 2));
     await sleep(50);
@@ -162,7 +162,7 @@ describe('the order of things', () => {
   it('an early chunk is staged without its state, and committed only with it; orders go on', async () => {
     const destination = start({ options: { chunkBytes: 400, flush: { ms: 100_000 } } });
     await destination.trickle(...records('a', 1, 30));
-    await vi.waitFor(() => expect(sink.calls.filter((call) => call.startsWith('stage')).length).toBeGreaterThan(2));
+    await vi.waitFor(() => expect(sink.calls.filter((call) => call.startsWith('stage')).length).toBeGreaterThan(1));
     expect(sink.calls).not.toContain('commit 1');
     destination.send(state('a', 1), record('a', 31), state('a', 2));
     await destination.end();
