@@ -56,8 +56,8 @@ export class CopyFrames {
     this.#outStart = prefixBytes + inputBytes;
     this.#work = Buffer.allocUnsafeSlow(this.#outStart + Math.max(options.blockBytes, gatheredFrame) + inputBytes + prefixBytes);
     this.#at = this.#outStart;
-    this.#starts = new Array<number>(options.fields).fill(0);
-    this.#ends = new Array<number>(options.fields).fill(0);
+    this.#starts = Array.from({ length: options.fields }, () => 0);
+    this.#ends = Array.from({ length: options.fields }, () => 0);
   }
 
   /** What each line begins with, up to its `data`. Takes effect with the next row. */

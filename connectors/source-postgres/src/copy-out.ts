@@ -31,7 +31,7 @@ export class CopyOut {
   #chunkBytes = 0;
   #socket: Socket | undefined;
   #drivers: DataListener[] = [];
-  #error: unknown;
+  #error: Error | undefined;
   #ended = false;
   #wake: (() => void) | undefined;
 
@@ -86,7 +86,7 @@ export class CopyOut {
     connection.query(this.#sql);
   }
 
-  handleError(error: unknown): void {
+  handleError(error: Error): void {
     this.#error ??= error;
     this.#detach();
     this.#wakeUp();

@@ -6,7 +6,8 @@ import { read } from './read.js';
 
 export { config, type Config };
 
-export default defineSource<Config>({
+/** The source itself: what `run` takes. */
+export const source = defineSource<Config>({
   name: 'source-postgres',
   version: '0.1.0',
   documentationUrl: 'https://github.com/tapline/tapline/tree/main/connectors/source-postgres',

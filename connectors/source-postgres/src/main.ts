@@ -1,4 +1,4 @@
 import { run } from '@tapline/sdk';
-import definition from './index.js';
+import { source } from './index.js';
 
-await run(definition);
+await run(source);

@@ -1,0 +1,53 @@
+import { specOf } from '@tapline/sdk';
+import { describe, expect, test } from 'vitest';
+import { config, targetOf } from './config.js';
+import { source } from './index.js';
+import { findPassword } from './passfile.js';
+import { cursorStateOf, snapshotStateOf } from './state.js';
+import { attemptsOf } from './tls.js';
+
+describe('configuration', () => {
+  test('what is left out comes from the environment of libpq, then from its defaults', () => {
+    const env = { PGHOST: 'h', PGPORT: '6543', PGUSER: 'u', PGPASSWORD: 'p', PGSSLMODE: 'verify-full', PGSSLROOTCERT: '/ca', PGAPPNAME: 'me', PGCONNECT_TIMEOUT: '3' };
+    expect(targetOf(config.parse({}), env)).toMatchObject({ host: 'h', port: 6543, user: 'u', database: 'u', password: 'p', sslmode: 'verify-full', sslrootcert: '/ca', applicationName: 'me', connectTimeoutMs: 3000 });
+    expect(targetOf(config.parse({ host: 'x', password: 'mine', sslmode: 'disable' }), env)).toMatchObject({ host: 'x', password: 'mine', sslmode: 'disable' });
+    expect(targetOf(config.parse({}), {}, 'me')).toMatchObject({ host: 'localhost', port: 5432, user: 'me', database: 'me', sslmode: 'prefer', applicationName: 'tapline' });
+  });
+  test('an unknown field is an error', () => expect(config.safeParse({ hots: 'x' }).success).toBe(false));
+  test('spec.json is what spec says', async () => {
+    await expect(`${JSON.stringify(specOf(source), null, 2)}\n`).toMatchFileSnapshot('../spec.json');
+  });
+  test('secrets are marked', () => {
+    const { properties } = specOf(source).connectionSpecification as { properties: Record<string, { airbyte_secret?: boolean }> };
+    expect(Object.keys(properties).filter((name) => properties[name]?.airbyte_secret)).toEqual(['password', 'sslkey']);
+  });
+  test('TLS is not tried over a Unix socket', () => expect(attemptsOf(targetOf(config.parse({ host: '/tmp', sslmode: 'require' }), {}))).toEqual(['plain']));
+});
+
+test('a password file: the first line that fits, with wildcards, escapes and comments', () => {
+  const target = targetOf(config.parse({ host: 'db', port: 5432, database: 'shop', user: 'app' }), {});
+  const text = '# c\nother:*:*:*:no\ndb:5432:shop:app2:no\ndb:*:shop:app:s\\:ec\\\\ret\n*:*:*:*:late\n';
+  expect(findPassword(text, target)).toBe('s:ec\\ret');
+  expect(findPassword(text, { ...target, host: 'x' })).toBe('late');
+  expect(findPassword('bad line\n', target)).toBeUndefined();
+});
+
+describe('states', () => {
+  const stream = { name: 'orders', namespace: 'public' };
+  const code = (act: () => unknown): string => { try { act(); return ''; } catch (error) { return (error as { code: string }).code; } };
+  test.each([[undefined], [null], [{}]])('%o means from the start', (raw) => {
+    expect(snapshotStateOf(raw, stream, ['id'])).toBeUndefined();
+    expect(cursorStateOf(raw, stream, 'at')).toBeUndefined();
+  });
+  test('an incremental read of an empty table begins again', () => expect(cursorStateOf({ v: 1, mode: 'cursor', cursor: 'at', value: null, empty: true }, stream, 'at')).toBeUndefined());
+  test('a state that stopped by another key is refused, a complete one is not', () => {
+    const state = { v: 1, mode: 'snapshot', complete: false, key: ['id'], after: ['7'] };
+    expect(snapshotStateOf(state, stream, ['id'])).toEqual(state);
+    expect(code(() => snapshotStateOf(state, stream, ['id', 'day']))).toBe('pg_state');
+    expect(snapshotStateOf({ v: 1, mode: 'snapshot', complete: true }, stream, ['new'])).toMatchObject({ complete: true });
+  });
+  test.each([[[]], ['x'], [7], [{ v: 9, mode: 'snapshot' }], [{ v: 1, mode: 'snapshot', complete: true, more: 1 }], [{ v: 1, mode: 'cursor', cursor: 'at', value: '1' }]])('%o is refused', (raw) => {
+    // An empty list is an empty object to JavaScript: platforms send it for "from the start".
+    expect(code(() => snapshotStateOf(raw, stream, ['id']))).toBe(Array.isArray(raw) ? '' : 'pg_state');
+  });
+});

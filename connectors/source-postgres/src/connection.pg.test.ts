@@ -1,0 +1,148 @@
+import { freePort, startPostgres, type PostgresServer, type TestDatabase } from '@tapline/test/services';
+import { testDatabase } from '@tapline/test/shared';
+import { toConnectorError } from '@tapline/protocol';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { check } from './check.js';
+import { Connection } from './connection.js';
+import { discoverAll, configOf, type TestConfig } from './fixtures/harness.js';
+
+async function failure(config: Parameters<typeof check>[0]['config'], logs: string[] = []) {
+  try {
+    await check({ config, signal: new AbortController().signal, log: (_level, message) => logs.push(message) });
+    return undefined;
+  } catch (error) {
+    const { kind, code, message } = toConnectorError(error);
+    return { kind, code, message };
+  }
+}
+
+describe.each([14, 18] as const)('check against PostgreSQL %i says what to do', (version) => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await testDatabase(version);
+    await database.query(`CREATE TABLE t (id int); CREATE SCHEMA hidden; CREATE TABLE hidden.t (id int); CREATE ROLE poor_${database.name} LOGIN PASSWORD 'right'`);
+  });
+  afterAll(async () => {
+    await database.query(`DROP OWNED BY poor_${database.name}; DROP ROLE poor_${database.name}`);
+    await database.drop();
+  });
+
+  test('all well', async () => expect(await failure(configOf(database))).toBeUndefined());
+
+  test.each<[string, () => Promise<TestConfig> | TestConfig, string, string]>([
+    ['a wrong host', () => ({ host: 'no-such-host.invalid' }), 'pg_unknown_host', `'no-such-host.invalid'`],
+    ['a wrong port', async () => ({ port: await freePort() }), 'pg_refused', 'nothing listens on'],
+    ['a missing socket', () => ({ host: '/nowhere' }), 'pg_refused', 'no socket'],
+    ['a wrong database', () => ({ database: 'nope' }), 'pg_no_database', `no database 'nope'`],
+    ['TLS where there is none', () => ({ sslmode: 'require' }), 'pg_tls_not_offered', 'offers no TLS'],
+    ['a missing CA file', () => ({ sslmode: 'verify-ca', sslrootcert: '/nowhere.pem' }), 'pg_tls_not_offered', 'offers no TLS'],
+    ['a missing schema', () => ({ schemas: ['public', 'nope'] }), 'pg_no_schema', `no schema 'nope'`],
+    ['cdc, which is not there yet', () => ({ replication: 'cdc' }), 'pg_no_cdc', 'not yet available'],
+  ])('%s', async (_what, settings, code, words) => {
+    const found = await failure(configOf(database, await settings()));
+    expect(found).toMatchObject({ kind: code === 'pg_unknown_host' ? expect.stringMatching(/config|transient/) : 'config_error', code });
+    expect(found!.message).toContain(words);
+  });
+
+  test('no right on a schema, then on its tables, then on some of them', async () => {
+    const user = `poor_${database.name}`;
+    const poor = configOf({ ...database, user, password: 'right' }, { schemas: ['hidden'] });
+    expect(await failure(poor)).toMatchObject({ code: 'pg_no_privilege', message: expect.stringContaining(`GRANT USAGE ON SCHEMA "hidden" TO "${user}"`) });
+    await database.query(`GRANT USAGE ON SCHEMA hidden TO ${user}`);
+    expect(await failure(poor)).toMatchObject({ code: 'pg_no_privilege', message: expect.stringContaining('GRANT SELECT ON ALL TABLES IN SCHEMA "hidden"') });
+    await database.query(`GRANT SELECT ON hidden.t TO ${user}; CREATE TABLE hidden.more (id int)`);
+    const logs: string[] = [];
+    expect(await failure(poor, logs)).toBeUndefined();
+    expect(logs.join()).toContain('GRANT SELECT ON "hidden"."more"');
+  });
+
+  test('the identity is the cluster and the database; without the right to ask there is none, and a warning', async () => {
+    const [row] = await database.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()');
+    expect((await discoverAll(configOf(database))).tapline?.identity).toBe(`postgres:${row!.id}/${database.name}`);
+    await database.query('REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC');
+    const catalog = await discoverAll(configOf({ ...database, user: `poor_${database.name}`, password: 'right' }));
+    expect(catalog.tapline).toBeUndefined();
+    expect(catalog.logs.join()).toContain('GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system()');
+  });
+});
+
+describe('a server with TLS and passwords', () => {
+  let server: PostgresServer;
+  beforeAll(async () => {
+    server = await startPostgres({
+      ssl: true,
+      hba: ['hostssl all tls_only all scram-sha-256', 'host all tls_only all reject', 'hostnossl all plain_only all md5', 'host all plain_only all reject', 'host all listed all scram-sha-256', 'host all unlisted all reject'],
+    });
+    const database = await server.createDatabase('secured');
+    await database.query(`CREATE ROLE tls_only LOGIN PASSWORD 'pw'; CREATE ROLE plain_only LOGIN PASSWORD 'pw'; CREATE ROLE listed LOGIN PASSWORD 'pw'; CREATE ROLE unlisted LOGIN PASSWORD 'pw'`);
+  });
+  afterAll(() => server.stop());
+
+  async function encrypted(settings: TestConfig): Promise<boolean | string> {
+    const config = configOf({ host: 'localhost', port: server.port, name: 'secured', user: 'listed', password: 'pw' }, settings);
+    try {
+      await using connection = await Connection.open(config);
+      const [row] = await connection.query<{ ssl: boolean }>('SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()');
+      return row!.ssl;
+    } catch (error) {
+      return toConnectorError(error).code;
+    }
+  }
+
+  test.each<[TestConfig, boolean | string]>([
+    [{ sslmode: 'disable' }, false],
+    [{ sslmode: 'allow' }, false],
+    [{ sslmode: 'allow', user: 'tls_only' }, true],
+    [{ sslmode: 'prefer' }, true],
+    [{}, true],
+    [{ sslmode: 'prefer', user: 'plain_only' }, false],
+    [{ sslmode: 'require' }, true],
+    [{ sslmode: 'require', user: 'plain_only' }, 'pg_not_admitted'],
+    [{ sslmode: 'disable', user: 'tls_only' }, 'pg_not_admitted'],
+    [{ user: 'unlisted' }, 'pg_not_admitted'],
+    [{ user: 'tls_only', password: 'wrong' }, 'pg_auth_failed'],
+    [{ password: undefined }, 'pg_no_password'],
+  ])('%o gives %s', async (settings, expected) => {
+    expect(await encrypted(settings)).toBe(expected);
+  });
+
+  test('verify-ca and verify-full', async () => {
+    const { ca, otherCa } = server.certificates!;
+    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: ca })).toBe(true);
+    expect(await encrypted({ sslmode: 'verify-full', sslrootcert: ca })).toBe(true);
+    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: ca, host: '127.0.0.1' })).toBe(true);
+    expect(await encrypted({ sslmode: 'verify-full', sslrootcert: ca, host: '127.0.0.1' })).toBe('pg_tls_untrusted');
+    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: otherCa })).toBe('pg_tls_untrusted');
+    expect(await encrypted({ sslmode: 'require', sslrootcert: otherCa })).toBe('pg_tls_untrusted');
+    expect(await encrypted({ sslmode: 'verify-full', sslrootcert: 'system' })).toBe('pg_tls_untrusted');
+    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: '/nowhere.pem' })).toBe('pg_tls_file');
+  });
+
+  test('a server out of connections, and one that is shutting down, are transient', async () => {
+    const database = await server.createDatabase();
+    await database.query(`ALTER ROLE listed CONNECTION LIMIT 0`);
+    expect(await encrypted({})).toBe('pg_too_many_connections');
+    await database.query(`ALTER ROLE listed CONNECTION LIMIT -1`);
+  });
+
+  test('the session is read-only and bears our name', async () => {
+    await using connection = await Connection.open(configOf({ host: 'localhost', port: server.port, name: 'secured', user: 'listed', password: 'pw' }));
+    expect(await connection.query(`SELECT pg_catalog.current_setting('application_name') AS name, pg_catalog.current_setting('default_transaction_read_only') AS ro`)).toEqual([{ name: 'tapline', ro: 'on' }]);
+    await expect(connection.query('CREATE TEMP TABLE x ()')).rejects.toMatchObject({ code: '25006' });
+  });
+});
+
+test('a silent server runs into connect_timeout', async () => {
+  const { createServer } = await import('node:net');
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const { port } = silent.address() as { port: number };
+  try {
+    for (const sslmode of ['require', 'disable']) {
+      const found = await failure(configOf({ host: '127.0.0.1', port, name: 'x', user: 'x', password: 'x' }, { sslmode, connect_timeout: 0.3 }));
+      expect(found).toMatchObject({ kind: 'transient_error', code: 'pg_timeout' });
+    }
+  } finally {
+    silent.close();
+  }
+}, 10_000);
