@@ -4,79 +4,27 @@
  * stream is COMPLETE only once its source has said so and all its records are on their way.
  */
 import {
-  failpoint, type ConnectorError, protocolError, stateBodyOf, stateLine, streamKey, toConnectorError,
-  type CatalogBody, type Checkpoint, type ConfiguredStream, type SpecBody, type StreamDescriptor,
+  failpoint, protocolError, stateLine, streamKey, toConnectorError, type CatalogBody, type ConfiguredStream, type ConnectorError,
 } from '@tapline/protocol';
-import type { ConnectorRef, Reporter, SyncPlan } from '../types.js';
 import type { Overrides } from '../store/overrides.js';
-import type { StateStore } from '../store/state-store.js';
 import type { StoredState } from '../store/stored-state.js';
 import { callVerb } from './call-verb.js';
 import { completedStreams, incompleteError } from './completion.js';
 import { catalogHash, withGenerations } from './configured-catalog.js';
-import { takeMessage } from './connector-messages.js';
+import { argumentsOf } from './connector-arguments.js';
 import { DestinationSide } from './destination-side.js';
 import { diedError, earlyExitError, isCleanStop } from './ending.js';
-import { Junk } from './junk.js';
-import { keepConfig } from './kept-config.js';
-import { planStreams, type StartPlan, type StreamPlan } from './plan-streams.js';
-import type { PrivateFiles } from './private-files.js';
-import type { Redact } from './redact.js';
-import { resumeFrom, type ResumePoint } from './resume.js';
-import { Router } from './route.js';
-import type { RunProgress } from './run-progress.js';
-import type { RunRecord } from './run-record.js';
+import type { StreamPlan } from './plan-streams.js';
+import { renew, type AttemptOutcome, type RunContext } from './run-context.js';
 import { Saver } from './save.js';
-import { extensionsOf, sessionOf } from './session-file.js';
+import { extensionsOf } from './session-file.js';
+import { sourceRouter } from './source-router.js';
 import { SourceSide } from './source-side.js';
-import { stateFile } from './state-file.js';
+import { intentOf, likelyCheckpoint, loadStored, noteApplied, startingPoint, type StartingPoint, type StartQuestion } from './starting-point.js';
 import { StateLedger } from './state-ledger.js';
 import { StreamTable, type StreamTally } from './stream-table.js';
-import type { StopSignals } from './stop-signals.js';
-import type { Timing } from './timing.js';
 
-/** A connector in a run: its configuration may be renewed on the way. */
-export interface Connector {
-  /** As planned. */
-  readonly original: ConnectorRef;
-  /** With the configuration in use. */
-  ref: ConnectorRef;
-  readonly spec: SpecBody | undefined;
-  readonly redact: Redact;
-  readonly junk: Junk;
-}
-
-export interface RunContext {
-  readonly plan: SyncPlan;
-  readonly reporter: Reporter;
-  readonly signals: StopSignals;
-  readonly timing: Timing;
-  readonly store: StateStore;
-  readonly files: PrivateFiles;
-  readonly record: RunRecord;
-  readonly runId: string;
-  readonly source: Connector;
-  readonly destination: Connector;
-  readonly progress: RunProgress;
-}
-
-export interface AttemptOutcome {
-  /** None = all that was asked for is done. */
-  readonly errors: readonly ConnectorError[];
-  /** It was asked to stop, and did, before it was done. */
-  readonly interrupted: boolean;
-  /** A state was saved whose bytes are new. */
-  readonly progressed: boolean;
-}
-
-export async function attempt(context: RunContext): Promise<AttemptOutcome> {
-  const one = new Attempt(context);
-  try {
-    return await one.run();
-  } finally {
-    await one.dispose();
-  }
-}
+export const attempt = (context: RunContext): Promise<AttemptOutcome> => new Attempt(context).run();
 
 class Attempt {
   readonly #c: RunContext;
@@ -90,6 +38,10 @@ class Attempt {
   #failure: ConnectorError | undefined;
   readonly #sourceErrors: ConnectorError[] = [];
   #interrupted = false;
+  /** The source was told to stop: by the user, or since there is no use in going on. */
+  #stopping = false;
+  /** The destination takes no more input. */
+  #lost = false;
   /** COMPLETE was sent: from here on the run ends by itself. */
   #finishing = false;
   #progressed = false;
@@ -112,6 +64,7 @@ class Attempt {
       if (signals.first.aborted) this.#interrupted = true;
       else this.#failure ??= toConnectorError(error);
     } finally {
+      await this.#dispose();
       signals.first.removeEventListener('abort', onFirst);
       signals.second.removeEventListener('abort', onSecond);
     }
@@ -119,7 +72,14 @@ class Attempt {
     return { errors, interrupted: this.#interrupted, progressed: this.#progressed };
   }
 
-  async dispose(): Promise<void> {
+  /** Whoever still runs gets its end in good order, and the grace period for it. */
+  async #dispose(): Promise<void> {
+    this.#stopSource();
+    if (this.#destination && !this.#destination.inputEnded) {
+      void this.#destination.end();
+      this.#destination.killAfterGrace();
+    }
+    await Promise.all([this.#source?.done, this.#destination?.done]);
     await Promise.all([this.#source?.child.dispose(), this.#destination?.child.dispose()]);
     await this.#saver?.settled();
   }
@@ -130,33 +90,32 @@ class Attempt {
     const configured = plan.configure(discovered);
     progress.declare(configured.streams);
     const identity = discovered.tapline?.identity ?? '';
-    const stored = await this.#load();
+    const stored = await loadStored(this.#c);
     const overrides = await this.#c.store.overrides();
-    const remaining = configured.streams.filter(({ stream }) => !progress.done.has(streamKey(stream)));
-    const question = { plan, stored, overrides, identity, streams: remaining };
-    if (remaining.length === 0) return;
+    const streams = configured.streams.filter(({ stream }) => !progress.done.has(streamKey(stream)));
+    if (streams.length === 0) return;
 
-    // Without checkpoints of its own, what we saved is all there is; with them, generations are told by GENERATION.
-    let start = this.#startFrom(question, this.#keepsCheckpoint ? stored && this.#provisional(stored) : undefined);
-    await this.#startDestination(remaining, start.plan.streams, identity);
+    // Without checkpoints of its own, what we saved is all there is; with them, it has the word.
+    const question: StartQuestion = { streams, stored, overrides, identity };
+    let start = startingPoint(this.#c, question, this.#keepsCheckpoint ? likelyCheckpoint(stored) : undefined);
+    await this.#startDestination(streams, start.streams, identity);
     let epoch = 0;
     if (this.#keepsCheckpoint) {
-      const opened = await this.#destination!.opened(this.#c.timing.openMs);
+      const { checkpoint, ...opened } = await this.#destination!.opened(this.#c.timing.openMs);
       epoch = opened.epoch;
-      start = this.#startFrom(question, opened.checkpoint);
+      start = startingPoint(this.#c, question, checkpoint);
       // Of the attempt before this one: what it did not live to hear.
-      progress.stored(progress.ledger?.storedUpTo(opened.checkpoint?.state_id ?? 0) ?? []);
+      progress.stored(progress.ledger?.storedUpTo(checkpoint?.state_id ?? 0) ?? []);
       progress.ledger = undefined;
-      this.#progressed = stored !== undefined && start.plan.states.some((state) => !stored.states.includes(state));
+      this.#progressed = stored !== undefined && start.states.some((state) => !stored.states.includes(state));
     }
     signals.first.throwIfAborted();
 
-    const intent = this.#intent(start, { stored, identity, epoch, hash: catalogHash(configured) });
-    const applied = await this.#applyOverrides(overrides, start.plan.streams);
+    const intent = intentOf(start, question, { runId: this.#c.runId, epoch, catalogHash: catalogHash(configured) });
+    const applied = await noteApplied(this.#c, overrides, start.streams);
     await this.#c.store.save(intent);
-    for (const stream of start.plan.streams) this.#c.progress.generations.set(stream.key, stream.generation.id);
-
-    await this.#pipe(remaining, start, intent, applied, identity);
+    for (const { key, generation } of start.streams) progress.generations.set(key, generation.id);
+    await this.#pipe(streams, start, { intent, overrides: applied, identity });
   }
 
   get #keepsCheckpoint(): boolean {
@@ -172,108 +131,37 @@ class Attempt {
     });
   }
 
-  /** A damaged file is put aside where it does not matter what was in it. */
-  async #load(): Promise<StoredState | undefined> {
-    const { store, plan, reporter } = this.#c;
-    try {
-      return await store.load();
-    } catch (error) {
-      if (!plan.fullRefresh && !plan.fromDestination && !(await store.overrides())?.replace) throw error;
-      reporter.message('warn', `the damaged ${store.path} was put aside as ${await store.setAside()}`);
-      return undefined;
-    }
-  }
-
-  /** What the destination will most likely say, for the generation ids of its catalog, which do not count in a session. */
-  #provisional({ state_id, source, states, generations }: StoredState): Checkpoint {
-    return { state_id, source, states: [...states], generations: Object.fromEntries(Object.entries(generations).map(([key, { id }]) => [key, id])) };
-  }
-
-  #startFrom(
-    { plan, stored, overrides, identity, streams }: { plan: SyncPlan; stored: StoredState | undefined; overrides: Overrides | undefined; identity: string; streams: readonly ConfiguredStream[] },
-    checkpoint: Checkpoint | null | undefined,
-  ): { readonly point: ResumePoint; readonly plan: StartPlan } {
-    const began = this.#c.progress.generations;
-    const isBegun = (key: string): boolean => {
-      const generation = began.get(key);
-      return generation !== undefined && (checkpoint === undefined || (checkpoint?.generations[key] ?? 0) >= generation);
-    };
-    const refresh = plan.fullRefresh && !streams.every(({ stream }) => isBegun(streamKey(stream)));
-    const point = resumeFrom({
-      sync: plan.sync, stored, checkpoint, source: identity, overrides, fullRefresh: refresh, fromDestination: plan.fromDestination && began.size === 0,
-    });
-    return { point, plan: planStreams({ streams, states: point.states, stored, checkpoint, overrides, refresh, began }) };
-  }
-
-  /**
-   * Saved before anything begins: what starts over must do so even if this run ends before its first state, and its old
-   * state must not come back.
-   */
-  #intent(
-    { point, plan }: { readonly point: ResumePoint; readonly plan: StartPlan },
-    { stored, identity, epoch, hash }: { stored: StoredState | undefined; identity: string; epoch: number; hash: string },
-  ): StoredState {
-    return {
-      v: 1,
-      state_id: point.stateId,
-      run_id: this.#c.runId,
-      epoch,
-      source: identity,
-      catalog_hash: hash,
-      saved_at: new Date().toISOString(),
-      states: [...plan.states],
-      generations: { ...stored?.generations, ...Object.fromEntries(plan.streams.map(({ key, generation }) => [key, generation])) },
-    };
-  }
-
-  /** Notes in overrides.json which generations are begun for them, so that they are not begun again and again. */
-  async #applyOverrides(overrides: Overrides | undefined, streams: readonly StreamPlan[]): Promise<Overrides | undefined> {
-    if (!overrides) return undefined;
-    const begun = streams.filter(({ fresh, begin }) => fresh && begin).map(({ key, generation }) => [key, generation.id] as const);
-    const applied = { ...overrides, applied: { ...overrides.applied, ...Object.fromEntries(begun) } };
-    await this.#c.store.writeOverrides(applied);
-    return applied;
-  }
-
   async #startDestination(streams: readonly ConfiguredStream[], plans: readonly StreamPlan[], identity: string): Promise<void> {
-    const { destination, plan, files, record, timing, reporter } = this.#c;
+    const { destination, record, timing, reporter } = this.#c;
     const { ref, redact, junk } = destination;
-    const extensions = this.#extensions.destination;
-    const args = [
-      'write',
-      '--config', await files.write('destination-config', JSON.stringify(ref.config)),
-      '--catalog', await files.write('destination-catalog', JSON.stringify(withGenerations(streams, plans, this.#syncId))),
-    ];
-    if (extensions.length > 0) {
-      const session = sessionOf({ plan, runId: this.#c.runId, identity, extensions, scratch: await files.scratch('destination-scratch') });
-      args.push('--session', await files.write('destination-session', JSON.stringify(session)));
-    }
+    const args = await argumentsOf(this.#c, 'destination', {
+      extensions: this.#extensions.destination, identity, catalog: withGenerations(streams, plans, Math.floor(Date.now() / 1000)),
+    });
     this.#destination = await DestinationSide.start({
       ref, args, timing,
       messages: { ref, redact, reporter, junk },
       onStderr: (line) => reporter.message('debug', `${ref.label}: ${redact(line)}`),
-      onConfig: (config) => this.#renewed(destination, config),
+      onConfig: (config) => renew(destination, this.#c, config),
       onState: (body) => this.#answered(body),
       onFailure: (error) => this.#fail(error),
     });
     await record.child('destination', this.#destination.child.identity);
     void this.#destination.done.then(() => {
-      if (!this.#destination!.inputEnded) this.#source?.child.terminate();
+      if (!this.#destination!.inputEnded) this.#stopSource();
     });
   }
 
-  get #syncId(): number {
-    return Math.floor(Date.now() / 1000);
-  }
-
-  async #pipe(streams: readonly ConfiguredStream[], start: { readonly point: ResumePoint; readonly plan: StartPlan }, intent: StoredState, overrides: Overrides | undefined, identity: string): Promise<void> {
+  async #pipe(
+    streams: readonly ConfiguredStream[],
+    start: StartingPoint,
+    { intent, overrides, identity }: { readonly intent: StoredState; readonly overrides: Overrides | undefined; readonly identity: string },
+  ): Promise<void> {
     const { progress, reporter, timing, store } = this.#c;
-    const destination = this.#destination!;
-    const undone = start.plan.streams.filter((stream) => !stream.done);
-    for (const { key, done } of start.plan.streams) if (done) progress.completedBefore(key);
+    const undone = start.streams.filter((stream) => !stream.done);
+    for (const { key, done } of start.streams) if (done) progress.completedBefore(key);
     this.#table = new StreamTable(streams.filter(({ stream }) => undone.some(({ key }) => key === streamKey(stream))));
     progress.attempt(this.#table, new Set(undone.filter(({ fresh }) => fresh).map(({ key }) => key)));
-    this.#ledger = progress.ledger = new StateLedger(this.#table, start.point.stateId);
+    this.#ledger = progress.ledger = new StateLedger(this.#table, start.stateId);
     this.#saver = new Saver({
       store, start: intent, overrides,
       onSaved: (states, changed) => {
@@ -288,13 +176,12 @@ class Attempt {
     const ticking = setInterval(() => progress.report(reporter), timing.progressMs);
     try {
       if (this.#extensions.destination.includes('generation')) await this.#begin(undone);
-      if (undone.length > 0) await this.#read(streams, undone, start.plan.states, identity);
+      if (undone.length > 0) await this.#read(streams, { ...start, streams: undone }, identity);
       await this.#finish(undone);
     } finally {
       clearInterval(ticking);
       progress.report(reporter);
     }
-    destination.child.spare();
   }
 
   async #begin(streams: readonly StreamPlan[]): Promise<void> {
@@ -309,89 +196,40 @@ class Attempt {
     }
   }
 
-  async #read(streams: readonly ConfiguredStream[], plans: readonly StreamPlan[], states: readonly string[], identity: string): Promise<void> {
-    const { source, plan, files, record, timing, reporter, signals } = this.#c;
+  async #read(streams: readonly ConfiguredStream[], start: StartingPoint, identity: string): Promise<void> {
+    const { source, plan, record, timing, reporter, signals } = this.#c;
     if (this.#failure) return;
     const { ref, redact } = source;
     const read = streams.filter(({ stream }) => this.#table.byKey(streamKey(stream)));
     const extensions = this.#extensions.source;
-    const args = [
-      'read',
-      '--config', await files.write('source-config', JSON.stringify(ref.config)),
-      '--catalog', await files.write('source-catalog', JSON.stringify(withGenerations(read, plans, this.#syncId))),
-    ];
-    if (states.length > 0) args.push('--state', await files.write('source-state', stateFile(states)));
-    if (extensions.length > 0) {
-      const session = sessionOf({ plan, runId: this.#c.runId, identity, extensions, scratch: await files.scratch('source-scratch') });
-      args.push('--session', await files.write('source-session', JSON.stringify(session)));
-    }
+    const args = await argumentsOf(this.#c, 'source', {
+      extensions, identity, states: start.states, catalog: withGenerations(read, start.streams, Math.floor(Date.now() / 1000)),
+    });
     signals.first.throwIfAborted();
     this.#source = await SourceSide.start({
       ref, args, timing,
       session: extensions.length > 0,
-      router: this.#router(),
+      router: sourceRouter(this.#c, {
+        table: this.#table, ledger: this.#ledger, extensions: this.#extensions,
+        onEnd: () => this.#source!.end(),
+        onError: (error) => {
+          // What a source says while it is being stopped is about being stopped.
+          if (!this.#stopping) this.#sourceErrors.push(error);
+        },
+      }),
       silenceMs: plan.silenceMs,
       write: (bytes) => this.#destination!.write(bytes),
-      onWriteFailure: () => this.#source!.child.terminate(),
+      onWriteFailure: () => {
+        this.#lost = true;
+        this.#stopSource();
+      },
       onStderr: (line) => reporter.message('debug', `${ref.label}: ${redact(line)}`),
-      onFailure: (error) => this.#fail(error),
+      // Half a line is what is left of one that was stopped.
+      onFailure: (error) => void (this.#stopping || this.#fail(error)),
     });
     await record.child('source', this.#source.child.identity);
-    if (this.#failure || this.#destination!.child.exit || signals.first.aborted) this.#source.child.terminate();
+    if (this.#failure || this.#destination!.child.exit || signals.first.aborted) this.#stopSource();
     await this.#source.ended;
-  }
-
-  #router(): Router {
-    const { source, reporter, progress } = this.#c;
-    const { ref, redact, junk } = source;
-    return new Router(this.#table, {
-      state: (line) => Buffer.from(stateLine(this.#ledger.send(stateBodyOf(line)).tagged)),
-      junk: (line, number) => junk.line(line, number),
-      unknownStream: (stream) => junk.once(
-        `stream ${streamKey(stream)}`, `${ref.label} sends records of ${streamKey(stream)}, which is not among the selected streams; they are left out`,
-      ),
-      extension: (line, { bodyStart, bodyEnd }) => this.#extension(bodyStart === -1 ? '{}' : line.toString('utf8', bodyStart, bodyEnd)),
-      message: (line, envelope) => {
-        const known = takeMessage(line, envelope, {
-          ref, redact, reporter, junk,
-          listener: {
-            error: (error) => this.#sourceError(error),
-            status: (descriptor, status) => {
-              const tally = this.#table.find(descriptor);
-              if (tally) tally.status = status;
-            },
-            estimate: (descriptor, rows) => {
-              const tally = descriptor && this.#table.find(descriptor);
-              if (tally) tally.estimate = rows;
-              else if (!descriptor) progress.estimateSync(rows);
-            },
-            config: (config) => this.#renewed(source, config),
-          },
-        });
-        if (!known) junk.unknownType(envelope.type);
-      },
-    });
-  }
-
-  /** True = it goes on to the destination. */
-  #extension(body: string): boolean {
-    const { ref, junk } = this.#c.source;
-    const { type } = JSON.parse(body) as { type?: string };
-    if (type === 'END' && this.#extensions.source.includes('end')) {
-      this.#source!.end();
-      return false;
-    }
-    const extension = { SCHEMA: 'schema', GENERATION: 'generation' }[String(type)];
-    if (extension && this.#extensions.source.includes(extension) && this.#extensions.destination.includes(extension)) return true;
-    junk.once(`extension ${String(type)}`, `${ref.label} sent ${String(type)}, which this run does not use; it is ignored`);
-    return false;
-  }
-
-  #sourceError(error: ConnectorError): void {
-    const tally = error.stream && this.#table.find(error.stream as StreamDescriptor);
-    if (tally) tally.error ??= error;
-    // What a source says while it is being stopped is about being stopped.
-    if (!this.#interrupted) this.#sourceErrors.push(error);
   }
 
   #answered(body: string): void {
@@ -409,13 +247,14 @@ class Attempt {
     // Without END its exit says whether it is done.
     if (source && !source.saidEnd) await source.done;
     failpoint('runner.after_end');
-    const lost = destination.child.exit !== undefined && !destination.inputEnded;
+    const lost = this.#lost || (destination.child.exit !== undefined && !destination.inputEnded);
     const ending = { ended: source?.saidEnd ?? false, exit: source?.child.exit, errors: this.#sourceErrors };
     const complete = source && !this.#failure && !this.#interrupted && !lost ? completedStreams(this.#table.streams, ending) : [];
     this.#finishing = complete.length > 0;
     await this.#sayComplete(complete);
     if (this.#finishing) failpoint('runner.after_complete');
-    if (lost) destination.child.terminate();
+    // It takes nothing any more: it is about to end, or has to be ended.
+    if (lost) destination.killAfterGrace();
     await destination.end();
     const exit = await destination.done;
     await this.#saver.settled();
@@ -494,20 +333,20 @@ class Attempt {
     await this.#destination!.write(line).catch(() => undefined);
   }
 
-  #renewed(connector: Connector, config: Readonly<Record<string, unknown>>): void {
-    keepConfig(connector.original, this.#c.plan.directory, config);
-    connector.ref = { ...connector.ref, config };
-  }
-
   #fail(error: ConnectorError): void {
     this.#failure ??= error;
+    this.#stopSource();
+  }
+
+  #stopSource(): void {
+    this.#stopping = true;
     this.#source?.child.terminate();
   }
 
   #stop(): void {
     if (this.#finishing || this.#source?.saidEnd) return;
     this.#interrupted = true;
-    this.#source?.child.terminate();
+    this.#stopSource();
     // Not yet started: there is nothing to wait for.
     if (!this.#source) this.#destination?.child.terminate();
   }

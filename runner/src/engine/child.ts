@@ -61,6 +61,8 @@ export class Child {
     this.#timing = timing;
     this.identity = identify(child.pid!);
     this.stderr = new StderrTail(child.stderr!, onStderr);
+    // At the end of a process Node resumes an output that nobody listens to, and what is in it is gone. We may not read yet.
+    child.stdout!.on('readable', hold);
     // Errors of a pipe show where it is read or written; without a listener they would end this process.
     child.stdin?.on('error', () => undefined);
     child.stdout!.on('error', () => undefined);
@@ -90,7 +92,9 @@ export class Child {
     try {
       for (;;) {
         this.#waiting = true;
-        const next = await chunks.next();
+        const coming = chunks.next();
+        if (this.#chunks === 0) stdout.off('readable', hold);
+        const next = await coming;
         this.#waiting = false;
         this.#chunks++;
         if (next.done) return;
@@ -158,6 +162,7 @@ export class Child {
 }
 
 const orphanTicks = 10;
+const hold = (): void => undefined;
 
 function cannotStart(ref: ConnectorRef, cause: Error): ConnectorError {
   const code = (cause as NodeJS.ErrnoException).code;

@@ -67,6 +67,12 @@ export class DestinationSide {
     await this.#writer.end().catch(() => undefined);
   }
 
+  /** It has the grace period to end by itself. */
+  killAfterGrace(): void {
+    const timer = setTimeout(() => this.child.kill(), this.#options.timing.graceMs);
+    void this.child.exited.then(() => clearTimeout(timer));
+  }
+
   /** Why it ended badly; undefined = exit 0 and no error told. */
   failure(exit: ChildExit): ConnectorError | undefined {
     if (this.errors.length > 0) return this.errors[0];
@@ -74,20 +80,29 @@ export class DestinationSide {
   }
 
   async #read(): Promise<ChildExit> {
-    let number = 0;
     let failed = false;
-    for await (const block of readBlocks(this.child.output())) {
-      for (const { bytes, terminated } of splitBlock(block)) {
-        number++;
-        if (failed || bytes.length === 0) continue;
-        try {
-          this.#line(bytes, number, terminated);
-        } catch (error) {
-          // Its output is read on, and thrown away: a full pipe would hold it up.
-          failed = true;
-          this.#options.onFailure(toConnectorError(error));
+    const fail = (error: unknown): void => {
+      // Its output is read on, and thrown away: a full pipe would hold it up.
+      failed = true;
+      const known = toConnectorError(error);
+      this.#opened.reject(known);
+      this.#options.onFailure(known);
+    };
+    try {
+      let number = 0;
+      for await (const block of readBlocks(this.child.output())) {
+        for (const { bytes, terminated } of splitBlock(block)) {
+          number++;
+          if (failed || bytes.length === 0) continue;
+          try {
+            this.#line(bytes, number, terminated);
+          } catch (error) {
+            fail(error);
+          }
         }
       }
+    } catch (error) {
+      fail(error);
     }
     const exit = await this.child.exited;
     if (!this.#hasOpened) this.#opened.reject(this.failure(exit) ?? this.#broke('exited with 0 before it said OPENED'));

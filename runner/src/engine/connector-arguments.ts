@@ -1,0 +1,30 @@
+import type { ConfiguredCatalog } from '@tapline/protocol';
+import type { RunContext } from './run-context.js';
+import { sessionOf } from './session-file.js';
+import { stateFile } from './state-file.js';
+
+export interface ArgumentsOptions {
+  readonly catalog: ConfiguredCatalog;
+  /** In use with this connector: none = no session. */
+  readonly extensions: readonly string[];
+  readonly identity: string;
+  /** For a source: where it goes on. None = the flag is left out. */
+  readonly states?: readonly string[];
+}
+
+/** The command line of `read` or `write`; writes the files that it names. */
+export async function argumentsOf(context: RunContext, role: 'source' | 'destination', options: ArgumentsOptions): Promise<string[]> {
+  const { plan, runId, files } = context;
+  const { catalog, extensions, identity, states = [] } = options;
+  const args = [
+    role === 'source' ? 'read' : 'write',
+    '--config', await files.write(`${role}-config`, JSON.stringify(context[role].ref.config)),
+    '--catalog', await files.write(`${role}-catalog`, JSON.stringify(catalog)),
+  ];
+  if (states.length > 0) args.push('--state', await files.write(`${role}-state`, stateFile(states)));
+  if (extensions.length > 0) {
+    const session = sessionOf({ plan, runId, identity, extensions, scratch: await files.scratch(`${role}-scratch`) });
+    args.push('--session', await files.write(`${role}-session`, JSON.stringify(session)));
+  }
+  return args;
+}
