@@ -21,6 +21,7 @@ export const config = z.strictObject({
   sslkey: about(secret(z.string().min(1)), 'Key of the client certificate: a file or PEM text. Default: PGSSLKEY.').optional(),
   application_name: about(z.string().min(1), 'How sessions appear in pg_stat_activity. Default: PGAPPNAME, else tapline.').optional(),
   connect_timeout: about(z.number().positive(), 'Seconds until a connection must stand. Default: PGCONNECT_TIMEOUT, else 15.').optional(),
+  start_timeout: about(z.number().min(0), 'Seconds to wait for a server that is not up, in case it is just starting again. 0: fail at once.').default(10),
   statement_timeout: about(z.number().min(0), 'Seconds that one statement may take; reading a table is one. 0: no limit.').default(0),
   lock_timeout: about(z.number().min(0), 'Seconds to wait for a lock on a table. 0: no limit.').default(60),
   idle_timeout: about(z.number().min(0), 'Seconds that the server lets our transaction idle while the destination takes its time. 0: no limit.').default(0),

@@ -2,16 +2,17 @@ import { toJsonSchema } from '@tapline/catalog';
 import { streamKey, type AirbyteStream, type CatalogBody } from '@tapline/protocol';
 import type { VerbContext } from '@tapline/sdk';
 import type { Config } from './config.js';
-import { Connection } from './connection.js';
 import { identityOf } from './identity.js';
 import { requireNoCdc } from './not-yet.js';
+import { openPatiently } from './patience.js';
 import { findRelations, type Relation } from './relations.js';
 import { resumableKey } from './snapshot.js';
 import { canBeCursor } from './types.js';
 
-export async function discover({ config, log }: VerbContext<Config>): Promise<CatalogBody> {
+export async function discover(context: VerbContext<Config>): Promise<CatalogBody> {
+  const { config, log } = context;
   requireNoCdc(config);
-  await using connection = await Connection.open(config);
+  await using connection = await openPatiently(context);
   try {
     const identity = await identityOf(connection);
     if (identity === undefined) {

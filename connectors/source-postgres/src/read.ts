@@ -3,18 +3,19 @@ import { configError, streamKey, type ConfiguredStream } from '@tapline/protocol
 import { estimate, failed, status, type ReadContext, type SourceItem } from '@tapline/sdk';
 import { endsRun } from './classify.js';
 import type { Config } from './config.js';
-import { Connection } from './connection.js';
+import type { Connection } from './connection.js';
 import { readByCursor } from './cursor.js';
 import { configuredColumns, label, type Reading } from './reading.js';
 import { findRelations, type Relation } from './relations.js';
 import { readSnapshot } from './snapshot.js';
 import { requireNoCdc } from './not-yet.js';
+import { openPatiently } from './patience.js';
 
 /** What fails with one stream is told with it, and the others go on; what fails with the connection ends the run. */
 export async function* read(context: ReadContext<Config>): AsyncGenerator<SourceItem, void, undefined> {
   const { config, catalog, session } = context;
   requireNoCdc(config);
-  await using connection = await Connection.open(config);
+  await using connection = await openPatiently(context);
   const names = catalog.streams.map(({ stream }) => ({ schema: stream.namespace ?? 'public', name: stream.name }));
   const relations = await findRelations(connection, { names }).catch((error: unknown) => {
     throw connection.classify(error);
