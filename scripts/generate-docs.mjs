@@ -47,5 +47,10 @@ function typeOf(option) {
   return String(option.type ?? 'any');
 }
 
-const defaultOf = (option) => (option.default === undefined ? '' : `\`${JSON.stringify(option.default)}\``);
-const cell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+function defaultOf(option) {
+  return option.default === undefined ? '' : `\`${JSON.stringify(option.default)}\``;
+}
+
+function cell(text) {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}
