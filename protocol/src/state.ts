@@ -76,6 +76,19 @@ export function withDestinationStats(body: string, recordCount: number): string 
 /** A STATE line, end included, around a body. */
 export const stateLine = (body: string): string => `{"type":"STATE","state":${body}}\n`;
 
+const known = new Map<string, StateSummary>();
+
+/** A thousand streams merge a thousand times over the same texts: each is parsed once. */
+function knownSummary(body: string): StateSummary {
+  let summary = known.get(body);
+  if (!summary) {
+    summary = summarizeState(body);
+    if (known.size >= 10_000) known.clear();
+    if (body.length < 10_000) known.set(body, summary);
+  }
+  return summary;
+}
+
 /**
  * The states that a `--state` file holds after `next` came: STREAM states one a descriptor, a GLOBAL or LEGACY one
  * replaces all. Mixing the two kinds is a protocol error.
@@ -84,7 +97,7 @@ export function mergeStates(states: readonly string[], next: string): string[] {
   const summary = summarizeState(next);
   if (summary.kind !== 'STREAM') return [next];
   const kept = states.filter((state) => {
-    const other = summarizeState(state);
+    const other = knownSummary(state);
     if (other.kind !== 'STREAM') throw protocolError(`a STATE of type STREAM follows one of type ${other.kind}`);
     return other.key !== summary.key;
   });
