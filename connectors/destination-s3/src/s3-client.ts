@@ -15,10 +15,14 @@ export interface ConnectOptions {
   /** Of each request, the first one included. */
   readonly attempts: number;
   readonly connectMs: number;
+  /** The longest a request may wait for its answer, but for a copy. Default: a minute. */
+  readonly requestMs?: number;
 }
 
 /** Finds region and credentials the way every AWS tool does, so that what is missing is told before the first request. */
-export async function connectS3(config: Config & { readonly bucket: string }, { attempts, connectMs }: ConnectOptions): Promise<S3Connection> {
+export async function connectS3(config: Config & { readonly bucket: string }, { attempts, connectMs, requestMs = 60_000 }: ConnectOptions): Promise<S3Connection> {
+  // It would print a notice about its own future on every run.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
   const s3 = await import('@aws-sdk/client-s3');
   const { access_key_id: accessKeyId, secret_access_key: secretAccessKey, session_token: sessionToken, profile, endpoint, path_style, bucket } = config;
   const settings = {
@@ -55,7 +59,5 @@ export async function connectS3(config: Config & { readonly bucket: string }, { 
   return { s3, client, place };
 }
 
-/** For everything but a copy: the longest a request may wait for its answer. */
-const requestMs = 60_000;
 /** A store may copy 512 MB byte by byte. */
 export const copyMs = 600_000;

@@ -28,6 +28,7 @@ const untrusted = new Set([
 ]);
 const badCredentials = new Set([
   'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidToken', 'InvalidSecurity', 'UnrecognizedClientException', 'InvalidClientTokenId', 'NotSignedUp',
+  'XAdminUserNotFound', 'XMinioAdminNoSuchUser',
 ]);
 const wrongRegion = new Set(['PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException', 'TemporaryRedirect', 'Redirect']);
 const full = new Set(['QuotaExceeded', 'XMinioAdminBucketQuotaExceeded', 'XMinioStorageFull', 'InsufficientStorage', 'EntityTooLarge']);

@@ -17,7 +17,10 @@ export async function uploadFile(connection: S3Connection, key: string, path: st
   await using file = await open(path, 'r');
   const { size } = await file.stat();
   if (size !== bytes) throw systemError(`the file ${path} has ${size} bytes, not ${bytes}`);
-  if (bytes > partBytes) return uploadParts(connection, key, file, bytes);
+  if (bytes > partBytes) {
+    await uploadParts(connection, key, file, bytes);
+    return;
+  }
   const { client, s3, place } = connection;
   await inSlot(async () => {
     const body = await readPart(file, 0, bytes);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { transientError } from '@tapline/protocol';
+import { configError, transientError } from '@tapline/protocol';
 import { fenced } from './fenced.js';
 import { parseHead, type Head } from './head.js';
 import { writeHead } from './long-list.js';
@@ -42,7 +42,9 @@ export async function replaceHead(place: HeadPlace, held: HeldHead, changed: Hea
     cause = outcome.cause;
     const seen = await store.readHead(folder);
     if (seen?.version === held.version) continue;
-    if (seen === undefined) break;
+    if (seen === undefined) {
+      throw configError(`the head of the sync '${sync}' at ${store.location} was deleted while this run wrote. Restore it from a version or a backup; else the next run starts over`, { code: 'head_deleted' });
+    }
     const document = parseHead(seen.text, store.location);
     if (document.nonce === nonce) return { head, version: seen.version, takenOver: false };
     if (document.previous === nonce) return { head, version: undefined, takenOver: true };
