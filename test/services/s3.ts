@@ -3,7 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand, ListBucketsCommand, S3Client } from '@aws-sdk/client-s3';
 import { freePort } from './free-port.js';
 import { serverFolder } from './postgres-binaries.js';
 import { runCommand } from './run-command.js';
@@ -48,26 +48,13 @@ export async function startS3(options: { port?: number } = {}): Promise<S3Server
   const log = () => readFile(join(dir, 'log'), 'utf8').catch(() => '');
   const start = async () => {
     running = await supervise({ ...(await launch(installed, { dir, objects, port })), dir });
-    await listening(port, running);
+    await ready(server, running);
   };
-  for (let tries = 1; ; tries++) {
-    try {
-      await start();
-      break;
-    } catch (error) {
-      const text = await log();
-      if (options.port === undefined && tries < 5 && text.includes('address already in use')) {
-        port = await freePort();
-        await rm(join(dir, 'log'), { force: true });
-        continue;
-      }
-      await rm(dir, { recursive: true, force: true });
-      throw new Error(`the S3 server (${installed.kind}) did not start: ${text.slice(-2000)}`, { cause: error });
-    }
-  }
   const server: S3Server = {
     ...credentials,
-    endpoint: `http://127.0.0.1:${port}`,
+    get endpoint() {
+      return `http://127.0.0.1:${port}`;
+    },
     dir: objects,
     get pid() {
       return running.pid;
@@ -91,6 +78,21 @@ export async function startS3(options: { port?: number } = {}): Promise<S3Server
       await start();
     },
   };
+  for (let tries = 1; ; tries++) {
+    try {
+      await start();
+      break;
+    } catch (error) {
+      const text = await log();
+      if (options.port === undefined && tries < 5 && text.includes('address already in use')) {
+        port = await freePort();
+        await rm(join(dir, 'log'), { force: true });
+        continue;
+      }
+      await rm(dir, { recursive: true, force: true });
+      throw new Error(`the S3 server (${installed.kind}) did not start: ${text.slice(-2000)}`, { cause: error });
+    }
+  }
   return server;
 }
 
@@ -132,30 +134,38 @@ async function launch(installed: Installed, at: { dir: string; objects: string; 
   const { accessKey, secretKey } = credentials;
   const identity = { name: 'tapline', credentials: [{ accessKey, secretKey }], actions: ['Admin', 'Read', 'Write', 'List', 'Tagging'] };
   await writeFile(join(at.dir, 's3.json'), JSON.stringify({ identities: [identity] }));
-  const ports = await Promise.all([freePort(), freePort(), freePort()]);
+  // Each part has a port for HTTP and one for its own protocol, which would be the first and 10,000.
+  const parts = ['master.port', 'volume.port', 'filer.port', 'master.port.grpc', 'volume.port.grpc', 'filer.port.grpc', 's3.port.grpc'];
+  const ports = await Promise.all(parts.map(async (part) => `-${part}=${await freePort()}`));
   return {
     command: installed.command,
     args: [
       'server', `-dir=${at.objects}`, '-ip=127.0.0.1', '-ip.bind=127.0.0.1', '-s3', `-s3.port=${at.port}`, `-s3.config=${join(at.dir, 's3.json')}`,
-      `-master.port=${ports[0]}`, `-volume.port=${ports[1]}`, `-filer.port=${ports[2]}`, '-master.volumeSizeLimitMB=64', '-volume.max=20',
+      ...ports, '-s3.port.iceberg=0', '-s3.port.lance=0', '-master.telemetry=false', '-master.volumeSizeLimitMB=64', '-volume.max=20',
     ],
-    stopSignal: 'TERM' as const,
+    // It takes its time over SIGTERM, and its data are thrown away.
+    stopSignal: 'KILL' as const,
   };
 }
 
-async function listening(port: number, running: Supervised): Promise<void> {
-  for (let waited = 0; waited < 30_000; waited += 20) {
+/** It answers as a store, not only as a port. */
+async function ready(access: S3Access, running: Supervised): Promise<void> {
+  for (let waited = 0; waited < 60_000; waited += 20) {
     if (running.exitCode !== undefined) throw new Error('it exited');
-    if (await answers(port)) return;
+    if (await answers(access)) return;
     await sleep(20);
   }
-  throw new Error('it did not listen after half a minute');
+  throw new Error('it did not answer after a minute');
 }
 
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
+async function answers(access: S3Access): Promise<boolean> {
+  const { hostname, port } = new URL(access.endpoint);
+  const open = await new Promise<boolean>((resolve) => {
+    const socket = connect(Number(port), hostname);
     socket.once('connect', () => socket.destroy() && resolve(true));
     socket.once('error', () => resolve(false));
   });
+  if (!open) return false;
+  const client = s3Client(access);
+  return client.send(new ListBucketsCommand({})).then(() => true, () => false).finally(() => client.destroy());
 }

@@ -9,7 +9,7 @@ export interface SuperviseOptions {
   readonly args: readonly string[];
   /** Holds the log, and is removed with the server. Belongs to the server's user. */
   readonly dir: string;
-  readonly stopSignal: 'TERM' | 'QUIT' | 'INT';
+  readonly stopSignal: 'TERM' | 'QUIT' | 'INT' | 'KILL';
   readonly user?: ServerUser | undefined;
   readonly env?: Record<string, string>;
   /** Leave the directory when the server is stopped. */
