@@ -71,8 +71,8 @@ export const Session = z.looseObject({
   continuous: z.boolean(),
   /** How often a source should emit a STATE. */
   state_interval_ms: z.number().optional(),
-  /** When a destination should commit: whichever comes first. */
-  flush: z.looseObject({ ms: z.number(), bytes: z.number() }).optional(),
+  /** When a destination should commit, whichever comes first. What is left out is the destination's own choice. */
+  flush: z.looseObject({ ms: z.number().optional(), bytes: z.number().optional() }).optional(),
   batch: z.looseObject({ dir: z.string(), format: z.string(), max_bytes: z.number() }).optional(),
   /** A private directory for scratch files, removed by the runner at the end of the run. */
   scratch: z.string().optional(),

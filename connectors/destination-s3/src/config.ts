@@ -25,8 +25,8 @@ const fields = z.strictObject({
   compression: about(z.enum(['zstd', 'snappy', 'gzip', 'none']), 'Of the Parquet files.').default('zstd'),
   file_mb: about(z.int().min(1).max(512), 'About how big files should be, in MB; flush_mb must let them grow so far. Default: what 64 MB of input become.').optional(),
   flush_rows: about(z.int().min(1), 'Commit after so many rows, at the next checkpoint. Default: no limit.').optional(),
-  flush_mb: about(z.number().positive(), 'Commit after so many MB of input. What the runner says wins. Default: 128.').optional(),
-  flush_seconds: about(z.number().positive(), 'Commit after so many seconds. What the runner says wins. Default: 60.').optional(),
+  flush_mb: about(z.number().positive(), 'Commit after so many MB of input. Default: 128.').optional(),
+  flush_seconds: about(z.number().positive(), 'Commit after so many seconds, at the next checkpoint; --flush wins. Default: 60.').optional(),
   staging_dir: about(z.string().min(1), 'Where files are made before they go up. Default: the scratch folder of the run, else the one of the system. For a local folder best on the same disk: files are then linked, not copied.').optional(),
   sync_name: about(z.string().min(1), 'Only for platforms other than Tapline: each connection into one folder needs its own.').default('default'),
 });

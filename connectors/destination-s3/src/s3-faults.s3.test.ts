@@ -40,7 +40,7 @@ async function headNow() {
 
 async function seen(): Promise<string[]> {
   await using store = await storeFor(place);
-  return rowsIn(store);
+  return await rowsIn(store);
 }
 
 describe('a lost answer', () => {

@@ -47,7 +47,8 @@ export class RecordIntake<Config> {
     this.#writer = writer;
     this.#context = context;
     this.#output = output;
-    this.#flush = context.session?.flush ?? defaultFlush;
+    const { ms, bytes } = context.session?.flush ?? {};
+    this.#flush = { ms: ms ?? defaultFlush.ms, bytes: bytes ?? defaultFlush.bytes };
     this.#streams = new Map(context.catalog.streams.map((stream) => [streamKey(stream.stream), stream]));
   }
 

@@ -63,7 +63,16 @@ export function executableAt(role: Role, path: string): Executable {
   return { command: path, args: [], ours: undefined, shippedSpec: undefined, path };
 }
 
-export const statOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });
+/** Undefined = there is nothing. A file in the place of a folder on the way there is a `config_error`. */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOTDIR') throw configError(`${path} cannot be: a part of that path is a file, not a folder`, { code: 'bad_path', cause });
+    throw configError(`${path} cannot be looked at (${code ?? 'unknown'}): check the path and its rights`, { code: 'bad_path', cause });
+  }
+}
 
 /** The first of that name on PATH. */
 export function onPath(name: string, environment: NodeJS.ProcessEnv): string | undefined {

@@ -31,7 +31,8 @@ export function sessionOf({ plan, runId, identity, extensions, scratch }: Sessio
     continuous: plan.continuous,
     // A destination commits at a STATE: to commit as often as it was told to, it must get them as often.
     state_interval_ms: Math.min(5_000, plan.flushMs ?? 5_000),
-    flush: { ms: plan.flushMs ?? 60_000, bytes: 128 * 1024 * 1024 },
+    // Else the destination's own configuration says.
+    ...(plan.flushMs !== undefined && { flush: { ms: plan.flushMs } }),
     scratch,
     failpoints: failpointSpecs(),
   };
