@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bucketLakeAt, folderLake, type Lake } from '../harness/lake.js';
-import { isGone, signal, untilGone } from '../harness/processes.js';
+import { isGone, signal, until, untilGone } from '../harness/processes.js';
 import type { Outcome } from '../harness/tapline.js';
 import { explain } from '../harness/workspace.js';
 import { startPostgres, type PostgresServer } from '../services/postgres.js';
@@ -45,12 +45,13 @@ describe.each(['folder', 'S3'] as const)('%s: after kill -9 at random moments an
     let span = await cleanRun(world);
     for (let done = 0; done < Math.ceil(kills / 2); ) {
       // One to three crashes in a row: what one left behind must not trip the next.
-      const inRow = Math.min(1 + random.below(3), Math.ceil(kills / 2) - done);
-      for (let i = 0; i < inRow; i++, done++) {
+      for (let left = 1 + random.below(3); left > 0 && done < Math.ceil(kills / 2); left--) {
         await world.change();
         const line = await crash({ world, postgres, store, random, span });
-        tally.set(line.victim, (tally.get(line.victim) ?? 0) + 1);
-        tell(`chaos ${kind} ${done + 1}: ${line.text}`);
+        if (line.hit) done++;
+        const what = line.hit ? line.victim : 'misses';
+        tally.set(what, (tally.get(what) ?? 0) + 1);
+        tell(`chaos ${kind} ${line.hit ? done : 'missed'}: ${line.text}`);
         expect(await world.duplicates(), `right after: ${line.text} (seed ${seed})`).toEqual([]);
       }
       span = await cleanRun(world);
@@ -76,19 +77,18 @@ interface Crash {
   readonly span: number;
 }
 
-async function crash({ world, postgres, store, random, span }: Crash): Promise<{ victim: string; text: string }> {
+async function crash({ world, postgres, store, random, span }: Crash): Promise<{ victim: Victim; hit: boolean; text: string }> {
   const victim = random.pick<Victim>(victims.filter((one) => one !== 'store' || store));
   const refresh = random.below(4) === 0;
   const heal = random.below(2) === 0;
-  const args = [...(refresh ? ['--full-refresh'] : []), '--retries', heal ? '3' : '0'];
   const writing = new AbortController();
   const writer = world.write(writing.signal);
-  const run = world.start({ args });
+  const run = world.start({ args: [...(refresh ? ['--full-refresh'] : []), '--retries', heal ? '3' : '0'] });
   const began = Date.now();
-  // Half of them while rows move, the others at any moment at all, discovery and clean-up included.
-  if (random.below(2) === 0) await Promise.race([run.connectors().catch(() => undefined), run.done]);
-  const delay = random.below(Math.max(span, 500));
-  await Promise.race([sleep(delay), run.done]);
+  // Connectors live for a part of the run only; the others may be hit at any moment, discovery and clean-up included.
+  const role = victim === 'source' || victim === 'destination' ? victim : undefined;
+  if (role) await until(`${role} runs`, () => run.connector(role) !== undefined || isGone(run.pid));
+  await Promise.race([sleep(random.below(role ? span * 0.6 : span)), run.done]);
   const at = Date.now() - began;
   const pids = [run.connector('source')?.pid, run.connector('destination')?.pid].filter((pid) => pid !== undefined);
   const hit = await strike();
@@ -111,8 +111,7 @@ async function crash({ world, postgres, store, random, span }: Crash): Promise<{
   writing.abort();
   await writer;
   await Promise.all(pids.map((pid) => untilGone(pid)));
-  const what = hit ? victim : `${victim} (was not there)`;
-  return { victim: hit ? victim : 'missed', text: `kill -9 ${what} after ${at} ms${refresh ? ' of a full refresh' : ''}: ${ended(outcome)}` };
+  return { victim, hit, text: `kill -9 ${victim} after ${at} ms${refresh ? ' of a full refresh' : ''}: ${ended(outcome)}` };
 }
 
 const ended = ({ exitCode, signal: by, summary }: Outcome): string => `${by ?? `exit ${exitCode}`}${summary ? `, ${summary.records} records` : ''}`;
