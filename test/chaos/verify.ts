@@ -55,7 +55,7 @@ async function contents(ask: Ask, name: string, present: boolean): Promise<{ row
   if (!present) return { rows: '0', digest: '' };
   return {
     rows: String(await ask(`SELECT count(*) FROM ${name}`)),
-    digest: String((await ask(`SELECT coalesce(md5(string_agg(id || ':' || version, ',' ORDER BY id, version)), '') FROM ${name}`)) ?? ''),
+    digest: (await ask(`SELECT coalesce(md5(string_agg(id || ':' || version, ',' ORDER BY id, version)), '') FROM ${name}`)) as string,
   };
 }
 
