@@ -2,16 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { readStream } from '../harness/lake.js';
 import type { Value } from '../harness/parquet.js';
 import { explain, workspace } from '../harness/workspace.js';
-import type { TestDatabase } from '../services/postgres.js';
+import { availableTypes } from './available-types.js';
 import { differences, matrix, settings, type ReadRow } from './types-matrix.js';
-
-/** What of the optional types this server has. */
-async function available(database: TestDatabase): Promise<Set<string>> {
-  const extensions = await database.query<{ name: string }>(`SELECT name FROM pg_available_extensions WHERE name IN ('hstore', 'citext', 'ltree')`);
-  const has = new Set(extensions.map(({ name }) => name));
-  await database.query(`SELECT '<a/>'::xml`).then(() => has.add('xml'), () => {});
-  return has;
-}
 
 function canonical(value: Value): string | null {
   if (value === null) return null;
@@ -22,7 +14,7 @@ function canonical(value: Value): string | null {
 describe('a row written by PostgreSQL and read from Parquet by an independent reader is the same value, for every type', () => {
   test.each([18, 14] as const)('PostgreSQL %i', async (version) => {
     const at = await workspace({ version });
-    const { cases, seed, expected } = matrix(version, await available(at.database));
+    const { cases, seed, expected } = matrix(version, await availableTypes(at.database));
     await at.database.query(`${settings} ${seed}`);
     const outcome = await at.sync();
     expect(outcome.exitCode, explain(outcome)).toBe(0);
