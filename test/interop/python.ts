@@ -9,7 +9,7 @@ const run = promisify(execFile);
 
 const environments = {
   /** A published source, and an independent reader of Parquet. */
-  interop: ['airbyte-source-faker==7.2.1', 'pyarrow==26.0.1'],
+  interop: ['airbyte-source-faker==7.2.1', 'pyarrow==21.0.0'],
   /** A third party's reader of the protocol, and the protocol's own models. */
   pyairbyte: ['airbyte==0.71.3', 'airbyte-protocol-models-pdv2==0.18.0'],
 } as const;
