@@ -21,40 +21,50 @@ describe('modes', () => {
     expect([...new Set(lines)].sort()).toEqual([...upTo(100).map((i) => `line ${i}`), 'at the boundary', 'later'].sort());
   });
 
-  test.each([
-    ['a text key under ICU', `CREATE TABLE t (id text COLLATE "und-x-icu" PRIMARY KEY, cur int NOT NULL)`, `'k' || i`],
-    ['a uuid key', `CREATE TABLE t (id uuid PRIMARY KEY, cur int NOT NULL)`, `md5(i::text)::uuid`],
-    ['a key of two columns', `CREATE TABLE t (id int, b text, cur int NOT NULL, PRIMARY KEY (b, id))`, `i`],
-  ])('the boundary is remembered by key: %s', async (_, create, key) => {
-    const at = await workspace({ seed: `${create}; INSERT INTO t (id, cur${create.includes(' b text') ? ', b' : ''}) SELECT ${key}, i / 50${create.includes(' b text') ? `, 'b' || i % 3` : ''} FROM generate_series(1, 200) i` });
-    const extra = create.includes(' b text') ? `, 'new'` : '';
-    const args = ['--mode', 'public.t=incremental:cur'];
-    expect((await at.sync(args)).summary).toMatchObject({ records: 200 });
+  test('the boundary is remembered by key, whatever its type: text under ICU, uuid, two columns', async () => {
+    const tables = { by_text: `'k' || i`, by_uuid: `md5(i::text)::uuid`, by_two: 'i' };
+    const at = await workspace({
+      seed: `CREATE TABLE by_text (id text COLLATE "und-x-icu" PRIMARY KEY, cur int NOT NULL); CREATE TABLE by_uuid (id uuid PRIMARY KEY, cur int NOT NULL);
+        CREATE TABLE by_two (id int, b text DEFAULT 'b', cur int NOT NULL, PRIMARY KEY (b, id))`,
+    });
+    const insert = (from: number, to: number, cursor: string) =>
+      at.database.query(Object.entries(tables).map(([table, key]) => `INSERT INTO ${table} (id, cur) SELECT ${key}, ${cursor} FROM generate_series(${from}, ${to}) i`).join(';'));
+    const args = Object.keys(tables).flatMap((table) => ['--mode', `public.${table}=incremental:cur`]);
+    await insert(1, 200, 'i / 50');
+    expect((await at.sync(args)).summary).toMatchObject({ records: 600 });
     expect((await at.sync(args)).summary).toMatchObject({ records: 0 });
-    await at.database.query(`INSERT INTO t (id, cur${extra ? ', b' : ''}) SELECT ${key}, 4${extra} FROM generate_series(201, 210) i`);
+    await insert(201, 210, '4');
     const third = await at.sync(args);
-    expect(third.summary, explain(third)).toMatchObject({ records: 10 });
-    expect(await countOf(at.lake, 'public/t/', 'cur')).toMatch(/^210 rows/);
+    expect(third.summary, explain(third)).toMatchObject({ records: 30 });
+    for (const table of Object.keys(tables)) expect(await countOf(at.lake, `public/${table}/`), table).toBe('210 rows, 210 distinct id');
   });
 
-  test.each([
-    ['timestamptz', `'2026-01-01T00:00:00.000001Z'::timestamptz + i * interval '1 microsecond'`],
-    ['numeric', `i * 0.000000000000000001::numeric`],
-    ['bigint', `9007199254740993 + i`],
-    ['text COLLATE "C"', `lpad(i::text, 6, '0')`],
-    ['date', `date '2026-01-01' + i / 100`],
-    ['timestamp', `'2026-01-01 00:00:00.000001'::timestamp + i * interval '1 microsecond'`],
-    ['uuid', `lpad(to_hex(i), 32, '0')::uuid`],
-    ['float8', `i / 3.0`],
-  ])('a cursor of type %s resumes to the digit', async (type, value) => {
-    const at = await workspace({ seed: `CREATE TABLE c (id int PRIMARY KEY, cur ${type} NOT NULL); INSERT INTO c SELECT i, ${value} FROM generate_series(1, 500) i` });
-    const args = ['--mode', 'public.c=incremental:cur'];
+  test('a cursor of any type that has an order resumes to the digit; one of floats is refused', async () => {
+    const cursors: Record<string, readonly [type: string, value: string]> = {
+      tz: ['timestamptz', `'2026-01-01T00:00:00.000001Z'::timestamptz + i * interval '1 microsecond'`],
+      ts: ['timestamp', `'2026-01-01 00:00:00.000001'::timestamp + i * interval '1 microsecond'`],
+      num: ['numeric', 'i * 0.000000000000000001::numeric'],
+      big: ['bigint', '9007199254740993 + i'],
+      txt: ['text COLLATE "C"', `lpad(i::text, 6, '0')`],
+      day: ['date', `date '2026-01-01' + i / 100`],
+      uid: ['uuid', `lpad(to_hex(i), 32, '0')::uuid`],
+    };
+    const at = await workspace({ seed: Object.entries(cursors).map(([table, [type]]) => `CREATE TABLE ${table} (id int PRIMARY KEY, cur ${type} NOT NULL)`).join(';') });
+    const insert = (from: number, to: number) =>
+      at.database.query(Object.entries(cursors).map(([table, [, value]]) => `INSERT INTO ${table} SELECT i, ${value} FROM generate_series(${from}, ${to}) i`).join(';'));
+    const args = Object.keys(cursors).flatMap((table) => ['--mode', `public.${table}=incremental:cur`]);
+    await insert(1, 500);
     const first = await at.sync(args);
-    expect(first.summary, explain(first)).toMatchObject({ records: 500 });
+    expect(first.summary, explain(first)).toMatchObject({ records: 7 * 500 });
     expect((await at.sync(args)).summary).toMatchObject({ records: 0 });
-    await at.database.query(`INSERT INTO c SELECT i, ${value} FROM generate_series(501, 700) i`);
-    expect((await at.sync(args)).summary).toMatchObject({ records: 200 });
-    expect(await countOf(at.lake, 'public/c/')).toBe('700 rows, 700 distinct id');
+    await insert(501, 700);
+    expect((await at.sync(args)).summary).toMatchObject({ records: 7 * 200 });
+    for (const table of Object.keys(cursors)) expect(await countOf(at.lake, `public/${table}/`), table).toBe('700 rows, 700 distinct id');
+
+    await at.database.query('CREATE TABLE approximate (id int PRIMARY KEY, cur float8)');
+    const refused = await at.sync(['--streams', 'public.approximate', '--mode', 'public.approximate=incremental:cur']);
+    expect(refused.exitCode, explain(refused)).toBe(78);
+    expect(refused.summary?.error?.message).toMatch(/cannot be a cursor/);
   });
 
   test('a changed cursor, or a changed mode, starts the stream over in a new generation', async () => {
