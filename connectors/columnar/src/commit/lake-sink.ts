@@ -172,7 +172,10 @@ export class LakeSink implements Sink {
 
   /** Our own staged object is gone: a newer writer published it, or we did before, or somebody deleted it. */
   async #explainAbsent(move: Move): Promise<void> {
-    if (!(await stillHeld(this.#place, this.#held))) throw fenced(this.#place.sync, this.#store.location);
+    if (!(await stillHeld(this.#place, this.#held))) {
+      this.#held = { ...this.#held, takenOver: true };
+      throw fenced(this.#place.sync, this.#store.location);
+    }
     if (!(await this.#store.exists(move.to))) throw lostFiles([move], this.#store.location);
   }
 }

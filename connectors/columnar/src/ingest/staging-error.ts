@@ -1,14 +1,14 @@
 import { ConnectorError, configError, toConnectorError } from '@tapline/protocol';
 
 const advice: Readonly<Record<string, string>> = {
-  ENOSPC: 'its disk is full; free some space, or configure another staging directory',
-  EDQUOT: 'its disk quota is used up; free some space, or configure another staging directory',
-  EACCES: 'this user may not write there; change its permissions, or configure another staging directory',
-  EPERM: 'this user may not write there; change its permissions, or configure another staging directory',
-  EROFS: 'its file system is read-only; configure another staging directory',
+  ENOSPC: 'its disk is full; free some space, or set staging_dir to another directory',
+  EDQUOT: 'its disk quota is used up; free some space, or set staging_dir to another directory',
+  EACCES: 'this user may not write there; change its permissions, or set staging_dir to another directory',
+  EPERM: 'this user may not write there; change its permissions, or set staging_dir to another directory',
+  EROFS: 'its file system is read-only; set staging_dir to another directory',
   ENOTDIR: 'a part of its path is a file; configure a directory',
   EEXIST: 'a file stands in its place; configure a directory',
-  ENOENT: 'it does not exist and cannot be made; configure another staging directory',
+  ENOENT: 'it does not exist and cannot be made; set staging_dir to another directory',
   EMFILE: 'this process may not open more files; raise its limit (ulimit -n), or select fewer streams',
 };
 
