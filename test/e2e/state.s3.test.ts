@@ -22,7 +22,7 @@ async function backUp(lake: Lake): Promise<() => Promise<void>> {
 }
 
 describe('runner and destination compare what they hold', () => {
-  test.each(['folder', 'S3'] as const)('the runner lost its state directory: it takes the destination’s state (%s), and no row comes twice', async (kind) => {
+  test.each(['folder', 'S3'] as const)('the runner lost its state directory: it takes the destination’s state, and no row comes twice', async (kind) => {
     const at = await workspace({ lake: kind, seed: shop });
     expect((await at.sync(incremental)).summary).toMatchObject({ records: 3000 });
     await rm(at.stateDir, { recursive: true });
@@ -48,7 +48,7 @@ describe('runner and destination compare what they hold', () => {
     expect(await ids(at.lake)).toEqual(upTo(3015));
   });
 
-  test.each([['restored', 'folder'], ['emptied', 'S3']] as const)('a destination that was %s (%s) stops the run and names both ways on; each of them works', async (what, kind) => {
+  test.each([['restored', 'folder'], ['emptied', 'S3']] as const)('a destination that was %s stops the run and names both ways on; each of them works', async (what, kind) => {
     const at = await workspace({ lake: kind, seed: shop });
     await at.sync(incremental);
     const restore = await backUp(at.lake);
