@@ -12,6 +12,8 @@ export interface Measured {
   readonly peakPssBytes: number;
   /** PSS of each process when their sum was highest. */
   readonly atPeak: Readonly<Record<string, number>>;
+  /** CPU of each process as the last sample saw it: a little less than the whole. */
+  readonly cpuOf: Readonly<Record<string, number>>;
   readonly stdout: string;
 }
 
@@ -38,11 +40,16 @@ export async function measure(command: string, args: readonly string[], options:
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   const peak = { rss: 0, pss: 0, by: {} as Record<string, number> };
+  const cpuOf: Record<string, number> = {};
   let samples = 0;
   const watch = memory
     ? setInterval(() => {
         const tree = sampleTree(child.pid ?? 0);
         peak.rss = Math.max(peak.rss, tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0));
+        for (const { pid, ownCpu } of tree) {
+          const name = processName(pid);
+          if (name) cpuOf[name] = Math.max(cpuOf[name] ?? 0, ownCpu);
+        }
         if (samples++ % pssEvery !== 0) return;
         const each = tree.map(({ pid }) => [processName(pid), pssBytes(pid)] as const);
         const sum = each.reduce((all, [, bytes]) => all + bytes, 0);
@@ -63,6 +70,7 @@ export async function measure(command: string, args: readonly string[], options:
     peakRssBytes: peak.rss,
     peakPssBytes: peak.pss,
     atPeak: peak.by,
+    cpuOf,
     stdout: Buffer.concat(stdout).toString(),
   };
 }
@@ -74,7 +82,7 @@ export function median(values: readonly number[]): number {
 }
 
 /** The median of each number over several runs. */
-export function medianOf(runs: readonly Measured[]): Omit<Measured, 'stdout' | 'atPeak'> {
+export function medianOf(runs: readonly Measured[]): Omit<Measured, 'stdout' | 'atPeak' | 'cpuOf'> {
   const of = (pick: (run: Measured) => number) => median(runs.map(pick));
   return {
     wallSeconds: of((run) => run.wallSeconds),

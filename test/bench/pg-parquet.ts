@@ -65,6 +65,8 @@ export async function pgParquet({ rows = 1_000_000, repetitions = 5, transport =
         seconds(m.cpuSeconds), seconds(m.postgresCpuSeconds), megabytes(m.peakRssBytes), megabytes(m.peakPssBytes),
       ]),
     ]);
+    const parts = Object.entries(runs['tapline']?.at(-1)?.cpuOf ?? {}).sort(([, a], [, b]) => b - a);
+    console.log(`\nCPU of the last run: ${parts.map(([process, cpu]) => `${process} ${seconds(cpu)}`).join(', ')}`);
     const all = Object.fromEntries(Object.entries(runs).map(([name, each]) => [name, each.map(withoutOutput)]));
     await saveResult('pg-parquet', { rows, transport, csvBytes, jsonBytes: json.bytes, medians, runs: all });
   } finally {
