@@ -4,7 +4,15 @@
  */
 import { configError } from '@tapline/protocol';
 import { z } from 'zod';
-import type { LongList } from './long-list.js';
+
+/** Part of a {@link LongList}. */
+export interface Segment<T> {
+  readonly entries: readonly T[];
+  /** Name of the object that holds the entries; undefined = they stand in the head. */
+  readonly stored?: string;
+}
+/** A list that may grow long: how it is kept out of the head then, `long-list.ts` tells. */
+export type LongList<T> = readonly Segment<T>[];
 
 /** A durable object and the name that readers will know it by. */
 export interface Move {

@@ -6,15 +6,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { systemError } from '@tapline/protocol';
 import { z } from 'zod';
-import type { Head, HeadDocument, Move, StoredPart } from './head.js';
+import type { Head, HeadDocument, LongList, Move, Segment, StoredPart } from './head.js';
 import type { ObjectStore } from './object-store.js';
-
-interface Segment<T> {
-  readonly entries: readonly T[];
-  /** Name of the object that holds the entries; undefined = they stand in the head. */
-  readonly stored?: string;
-}
-export type LongList<T> = readonly Segment<T>[];
 
 export const listOf = <T>(entries: readonly T[]): LongList<T> => (entries.length === 0 ? [] : [{ entries }]);
 export const entriesOf = <T>(list: LongList<T>): T[] => list.flatMap((segment) => segment.entries as T[]);

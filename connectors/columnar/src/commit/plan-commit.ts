@@ -1,8 +1,8 @@
 /** What a commit makes of a head. Pure: nothing here reads or writes the store. */
 import { configError, streamKey, summarizeState, systemError, type StreamDescriptor } from '@tapline/protocol';
 import type { Commit, Staged } from '../sink.js';
-import { generationKey, parseGenerationKey, type Head, type Move } from './head.js';
-import { concat, entriesOf, listOf, storedNames, type LongList } from './long-list.js';
+import { generationKey, parseGenerationKey, type Head, type LongList, type Move } from './head.js';
+import { concat, entriesOf, listOf, storedNames } from './long-list.js';
 import { fileName, streamFolder } from './names.js';
 
 /** A generation that becomes visible with this commit. */
