@@ -66,7 +66,7 @@ describe('kill -9 at each named step, then one more run: every row is there once
     expect(await world.damage()).toEqual([]);
   });
 
-  test.each(['source.after_state@2', 'dest.before_head@2', 'dest.after_head@1', 'dest.after_publish@2'])('%s, and the same run heals it by its own retry', async (point) => {
+  test.each(full ? ['source.after_state@2', 'dest.before_head@2', 'dest.after_head@1', 'dest.after_publish@2', 'dest.after_stage@3', 'source.after_end@1'] : ['source.after_state@2', 'dest.after_head@1'])('%s, and the same run heals it by its own retry', async (point) => {
     const world = await createWorld({ lake: 'folder' });
     onTestFinished(() => world.dispose());
     const marker = join(world.directory, 'fired');

@@ -13,7 +13,7 @@ import { startS3, type S3Server } from '../services/s3.js';
 import { randomOf, type Random } from './random.js';
 import { createWorld, type World } from './world.js';
 
-const kills = Number(process.env['CHAOS_KILLS'] ?? 6);
+const kills = Number(process.env['CHAOS_KILLS'] ?? 4);
 const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000);
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 

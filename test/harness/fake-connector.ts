@@ -46,3 +46,33 @@ const saved = (() => { const file = flag('--state'); if (!file) return undefined
   await chmod(path, 0o755);
   return path;
 }
+
+/** What `write` does with each line of its input: in scope `text` (the line), `message` (parsed), `echo()` (sends a STATE back as it came), and what a source has. */
+export interface FakeDestination {
+  readonly line?: string;
+  /** After the last line. */
+  readonly end?: string;
+  /** Before the first. */
+  readonly begin?: string;
+}
+
+/** Without extensions, as Airbyte's own: append and overwrite. Default: it takes every line and sends every STATE back. */
+export async function fakeDestination(directory: string, fake: FakeDestination, name = 'destination-fake'): Promise<string> {
+  const path = await fakeSource(
+    directory,
+    {
+      spec: `send('SPEC', { spec: { connectionSpecification: { type: 'object', properties: {} }, supported_destination_sync_modes: ['append', 'overwrite'] } });`,
+      always: `if (verb === 'write') {
+        ${fake.begin ?? ''}
+        for await (const text of require('node:readline').createInterface({ input: process.stdin })) {
+          const message = JSON.parse(text);
+          const echo = () => line(text);
+          ${fake.line ?? `if (message.type === 'STATE') echo();`}
+        }
+        ${fake.end ?? ''}
+      }`,
+    },
+    name,
+  );
+  return path;
+}
