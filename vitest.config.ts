@@ -13,7 +13,7 @@ const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', '
 const exclude = ['**/node_modules/**', '**/dist/**', '.cache/**'];
 const onServers = everywhere.flatMap((folder) => [`${folder}/*.pg.test.ts`, `${folder}/*.s3.test.ts`]);
 // Whole processes against whole servers: one file at a time, or they measure each other.
-const whole = ['test/{e2e,chaos,interop,packages}/**/*.test.ts'];
+const whole = ['test/{e2e,chaos,interop,packages,demo}/**/*.test.ts'];
 
 export default defineConfig({
   test: {
