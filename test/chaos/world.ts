@@ -10,6 +10,7 @@ import type { TestDatabase } from '../services/postgres.js';
 import { testDatabase } from '../services/shared.js';
 import { lakeOf, type Lake } from '../harness/lake.js';
 import { start, type Outcome, type Running } from '../harness/tapline.js';
+import { halfWritten, leftovers } from './state-directory.js';
 import { damage, duplicates } from './verify.js';
 
 export interface WorldOptions {
@@ -39,7 +40,9 @@ export interface World {
   write(signal: AbortSignal): Promise<void>;
   /** What is lost, doubled, damaged or out of order in the lake, once a run has succeeded; empty = nothing. */
   damage(): Promise<string[]>;
-  /** What is doubled at any moment, after whatever crash. */
+  /** What a run that ended by itself should have cleaned up after those that did not. */
+  leftovers(): Promise<string[]>;
+  /** What is doubled in the lake, or half written in the state directory, at any moment, after whatever crash. */
   duplicates(): Promise<string[]>;
   dispose(): Promise<void>;
 }
@@ -107,7 +110,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       }
     },
     damage: () => damage(database, lake),
-    duplicates: () => duplicates(lake),
+    leftovers: () => leftovers(stateDir, database.password),
+    duplicates: async () => [...(await duplicates(lake)), ...(await halfWritten(stateDir))],
     async dispose() {
       if (!options.database) await database.drop();
       await lake.dispose();
