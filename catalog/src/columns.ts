@@ -7,7 +7,8 @@ import { didYouMean } from './nearest.js';
 export type ColumnSelection = { readonly only: readonly string[] } | { readonly exclude: readonly string[] };
 
 /**
- * The stream with the properties that were chosen, in its own order. `needed` (keys, cursor) cannot be left out.
+ * The stream with the properties that were chosen, in its own order; `tapline.left_out` names the others, because a source that
+ * sends them all the same must not get them into the destination as undeclared fields. `needed` (keys, cursor) cannot be left out.
  * Throws a `config_error` for a column that is not there, or is needed.
  */
 export function selectColumns(stream: AirbyteStream, selection: ColumnSelection, needed: Iterable<string>): AirbyteStream {
@@ -27,7 +28,8 @@ export function selectColumns(stream: AirbyteStream, selection: ColumnSelection,
     );
   }
   if (kept.length === 0) throw configError(`${streamKey(stream)}: no column is left; disable the stream instead`, { code: 'no_columns', stream });
-  return { ...stream, json_schema: withProperties(stream.json_schema, kept) };
+  const leftOut = known.filter((column) => !kept.includes(column));
+  return { ...stream, json_schema: withProperties(stream.json_schema, kept), tapline: { ...(stream['tapline'] as object | undefined), left_out: leftOut } };
 }
 
 /** Throws a `config_error` with the nearest name, unless the stream has such a column. */

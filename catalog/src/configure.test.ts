@@ -63,6 +63,7 @@ describe('columns', () => {
   const names = (rules: StreamRule[]) => Object.keys(configure(orders, { rules }).stream.json_schema['properties'] as object);
   test('only those named travel, in the order of the stream', () => {
     expect(names(columns({ only: ['updated_at', 'id'] }))).toEqual(['id', 'updated_at']);
+    expect(configure(orders, { rules: columns({ exclude: ['body'] }) }).stream['tapline']).toMatchObject({ left_out: ['body'] });
     expect(configure(orders, { rules: columns({ exclude: ['body'] }) }).stream.json_schema['required']).toEqual(['id']);
   });
   test('keys and the cursor cannot be left out', () => {

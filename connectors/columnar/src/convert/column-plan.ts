@@ -24,6 +24,8 @@ export interface ColumnPlan {
    * read the raw lines. Anyone else's are walked first, and have a `_tapline_extra` column.
    */
   readonly typed: boolean;
+  /** Fields that the user left out: dropped where a source sends them all the same. */
+  readonly leftOut: readonly string[];
   /** What the user should know: columns that were renamed. */
   readonly warnings: readonly string[];
 }
@@ -46,7 +48,8 @@ export function planColumns(stream: AirbyteStream): ColumnPlan {
     if (name !== field) warnings.push(`stream ${streamKey(stream)}: the column "${field}" is written as "${name}", because its own name is taken or empty`);
     columns.push({ field, name, type });
   }
-  return { columns, ownOrder, typed: declared.length > 0 && everyPropertyTyped(stream.json_schema) && warnings.length === 0, warnings };
+  const leftOut = (stream['tapline'] as { left_out?: readonly string[] } | undefined)?.left_out ?? [];
+  return { columns, ownOrder, leftOut, typed: declared.length > 0 && everyPropertyTyped(stream.json_schema) && warnings.length === 0, warnings };
 }
 
 /** `name`, or `name__2`, `name__3` …: what is cut off at the last `__` gives the source's name back. */

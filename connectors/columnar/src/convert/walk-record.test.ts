@@ -38,6 +38,14 @@ describe('the walker', () => {
   const plan = planColumns({ name: 's', json_schema: { properties: Object.fromEntries(declared.map((name) => [name, toJsonSchema(parseLogicalType('text')!)])) } });
   const walker = new RecordWalker(plan);
 
+  it('drops a field that the user left out, and keeps one that nobody declared', () => {
+    const chosen = planColumns({ name: 's', json_schema: { properties: { a: toJsonSchema(parseLogicalType('text')!) } }, tapline: { left_out: ['secret'] } });
+    const walked = new RecordWalker(chosen).walk(Buffer.from('{"type":"RECORD","record":{"stream":"s","data":{"a":"1","secret":"x","other":2}}}'), true);
+    if (typeof walked === 'string') throw new Error(walked);
+    expect(walked.line).not.toContain('secret');
+    expect(walked.undeclared).toEqual(['other']);
+  });
+
   it('gives what JSON.parse gives, whatever the order of members, white space and escapes', () => {
     for (let seed = 1; seed <= 3000; seed++) {
       const random = generator(seed);

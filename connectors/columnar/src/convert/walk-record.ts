@@ -57,10 +57,12 @@ export class RecordWalker {
   #lost = new Set<string>();
   #large: LargeValue[] = [];
   readonly #largeFrom: number;
+  readonly #leftOut: ReadonlySet<string>;
 
   /** Values of `largeFrom` bytes and more come out apart. */
   constructor(plan: ColumnPlan, largeFrom = Infinity) {
     this.#largeFrom = largeFrom;
+    this.#leftOut = new Set(plan.leftOut.map(bytesOf));
     plan.columns.forEach(({ field, type }, index) => this.#addSlot(field, { index, type }));
     if (plan.ownOrder) this.#addSlot('_tapline_order', { index: plan.columns.length, type: { kind: 'text' } });
   }
@@ -117,6 +119,7 @@ export class RecordWalker {
     // The last of two members of one name wins, as in every parser.
     if (this.#lost.size > 0) this.#lost.delete(key);
     const stop = slot ? this.#end(start) : this.#skip(start);
+    if (!slot && this.#leftOut.has(key)) return stop;
     if (slot) {
       const value = this.#declared(start, stop, slot.type);
       if (value === undefined) this.#lost.add(key);
