@@ -1,3 +1,4 @@
+export * from './collect-garbage.js';
 export * from './descriptor.js';
 export * from './errors.js';
 export * from './exit-codes.js';

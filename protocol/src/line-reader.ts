@@ -17,18 +17,17 @@ export interface LineReaderOptions {
  * Only the last block may lack its final newline; then it is exactly one unterminated line.
  */
 export async function* readBlocks(input: AsyncIterable<Buffer>, options: LineReaderOptions = {}): AsyncGenerator<Buffer, void, undefined> {
-  let pending: Buffer[] = [];
+  const pending = new Gathered();
   for await (const chunk of withIdleTimeout(input, options.idleTimeoutMs)) {
     let start = 0;
-    if (pending.length > 0) {
+    if (!pending.isEmpty) {
       const first = chunk.indexOf(LF);
       if (first === -1) {
-        pending.push(chunk);
+        pending.add(chunk);
         continue;
       }
-      pending.push(chunk.subarray(0, first + 1));
-      yield Buffer.concat(pending);
-      pending = [];
+      pending.add(chunk.subarray(0, first + 1));
+      yield pending.take();
       start = first + 1;
     }
     const last = chunk.lastIndexOf(LF);
@@ -36,9 +35,48 @@ export async function* readBlocks(input: AsyncIterable<Buffer>, options: LineRea
       yield start === 0 && last === chunk.length - 1 ? chunk : chunk.subarray(start, last + 1);
       start = last + 1;
     }
-    if (start < chunk.length) pending.push(chunk.subarray(start));
+    if (start < chunk.length) pending.add(chunk.subarray(start));
   }
-  if (pending.length > 0) yield Buffer.concat(pending);
+  if (!pending.isEmpty) yield pending.take();
+}
+
+const manyBytes = 1 << 20;
+
+/**
+ * The parts of a line that crosses chunks. A long one is copied into one buffer as it comes, so that it is never held twice: the
+ * buffer grows fourfold, and what of it is not yet written to takes no memory.
+ */
+class Gathered {
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #large: Buffer | undefined;
+
+  get isEmpty(): boolean {
+    return this.#bytes === 0;
+  }
+
+  add(part: Buffer): void {
+    if (this.#bytes + part.length > (this.#large?.length ?? manyBytes)) this.#grow(part.length);
+    if (this.#large) part.copy(this.#large, this.#bytes);
+    else this.#parts.push(part);
+    this.#bytes += part.length;
+  }
+
+  take(): Buffer {
+    const whole = this.#large ? this.#large.subarray(0, this.#bytes) : Buffer.concat(this.#parts, this.#bytes);
+    this.#parts = [];
+    this.#large = undefined;
+    this.#bytes = 0;
+    return whole;
+  }
+
+  #grow(more: number): void {
+    const grown = Buffer.allocUnsafeSlow(4 * (this.#bytes + more));
+    let at = 0;
+    for (const part of this.#large ? [this.#large.subarray(0, this.#bytes)] : this.#parts) at += part.copy(grown, at);
+    this.#parts = [];
+    this.#large = grown;
+  }
 }
 
 export interface Line {

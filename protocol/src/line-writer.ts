@@ -1,4 +1,10 @@
 import type { Writable } from 'node:stream';
+import { collectGarbage } from './collect-garbage.js';
+
+/** From here on a write leaves so much behind that it is freed at once: see {@link collectGarbage}. */
+const longWrite = 8 << 20;
+/** By then whoever wrote it has let go of it. */
+const settledMs = 20;
 
 /**
  * The one line writer. Every method resolves once the stream takes more: awaiting it is what bounds memory.
@@ -24,6 +30,7 @@ export class LineWriter {
     const failure = this.#failed();
     if (failure) return Promise.reject(failure);
     if (this.#stream.write(lines)) return done;
+    if (lines.length >= longWrite) void this.#collectWhenDrained();
     return (this.#draining ??= this.#drained().finally(() => (this.#draining = undefined)));
   }
 
@@ -41,6 +48,11 @@ export class LineWriter {
   #failed(): Error | undefined {
     if (this.#failure) return this.#failure;
     return this.#stream.destroyed || this.#stream.writableEnded ? closed() : undefined;
+  }
+
+  async #collectWhenDrained(): Promise<void> {
+    await this.#drained().catch(() => undefined);
+    setTimeout(collectGarbage, settledMs).unref();
   }
 
   #drained(): Promise<void> {

@@ -1,8 +1,7 @@
 /** One spool of raw RECORD lines to Parquet: natively where the lines allow it, else through the walker. */
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import { streamKey, systemError, type LogLevel, type StreamDescriptor } from '@tapline/protocol';
-import { collectGarbage } from './collect.js';
+import { collectGarbage, streamKey, systemError, type LogLevel, type StreamDescriptor } from '@tapline/protocol';
 import type { ColumnPlan } from './column-plan.js';
 import { copySql, partitionKeys, type Compression, type CopyRequest, type LargeCell, type Partition, type RowStamp } from './copy-sql.js';
 import { ContentError, MemoryError, type Engine } from './engine.js';

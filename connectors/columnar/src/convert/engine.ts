@@ -3,8 +3,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import { mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { systemError } from '@tapline/protocol';
-import { collectGarbage } from './collect.js';
+import { collectGarbage, systemError } from '@tapline/protocol';
 import { memoryLimit } from './memory.js';
 
 export interface EngineOptions {
