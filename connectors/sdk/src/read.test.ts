@@ -250,7 +250,7 @@ describe('the runner\'s death', () => {
     const files = scratch();
     const args = ['read', '--config', files.file('c.json', { behaviour: 'idle', every: 1e9 }), '--catalog', files.file('k.json', catalog)];
     // A parent that starts the source, with an output that never fails, and dies.
-    const parent = spawn('sh', ['-c', '"$0" "$@" > out 2> err & echo $!; exec sleep 600', process.execPath, fixture('source-counter'), ...args], {
+    const parent = spawn('sh', ['-c', ': > out; "$0" "$@" > out 2> err & echo $!; exec sleep 600', process.execPath, fixture('source-counter'), ...args], {
       cwd: files.path, stdio: ['ignore', 'pipe', 'inherit'],
     });
     const pid = Number(await new Promise<string>((resolve) => parent.stdout.once('data', (data: Buffer) => resolve(data.toString()))));
