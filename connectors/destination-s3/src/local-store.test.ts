@@ -90,11 +90,12 @@ describe('check of a folder', () => {
 
   test('no permission to write', async () => {
     await mkdir(lake, { mode: 0o555 });
-    // Root may write anywhere: then somebody else tries.
-    const root = process.getuid?.() === 0;
-    const probe = `import(${JSON.stringify(fileURLToPath(new URL('../dist/local-store.js', import.meta.url)))}).then(({ LocalStore }) =>
-      new LocalStore({ path: ${JSON.stringify(lake)}, fencing: 'conditional' }).probeFencing()).catch((error) => console.log(error.kind, error.code))`;
-    const { stdout } = spawnSync(process.execPath, ['-e', probe], { encoding: 'utf8', cwd: '/', ...(root ? { uid: 65534, gid: 65534 } : {}) });
+    // Root may write anywhere: then it becomes somebody else, once the code is loaded (the checkout may be private to root).
+    const probe = `import(${JSON.stringify(fileURLToPath(new URL('../dist/local-store.js', import.meta.url)))}).then(({ LocalStore }) => {
+      if (process.getuid() === 0) { process.setgroups([]); process.setgid(65534); process.setuid(65534); }
+      return new LocalStore({ path: ${JSON.stringify(lake)}, fencing: 'conditional' }).probeFencing();
+    }).catch((error) => console.log(error.kind, error.code))`;
+    const { stdout } = spawnSync(process.execPath, ['-e', probe], { encoding: 'utf8', cwd: '/' });
     expect(stdout.trim()).toBe('config_error not_writable');
   });
 });
