@@ -48,6 +48,7 @@ export function sourceRouter(context: RunContext, options: SourceRouterOptions):
     extension: (line, { bodyStart, bodyEnd }) => {
       const { type = '' } = bodyStart === -1 ? {} : (JSON.parse(line.toString('utf8', bodyStart, bodyEnd)) as { type?: string });
       if (type === 'END' && extensions.source.includes('end')) {
+        if (context.plan.continuous) junk.once('end of a continuous run', `${ref.label} has read all there is and ended: --continuous is for sources that stream`);
         options.onEnd();
         return false;
       }
