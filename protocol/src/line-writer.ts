@@ -30,8 +30,9 @@ export class LineWriter {
     const failure = this.#failed();
     if (failure) return Promise.reject(failure);
     if (this.#stream.write(lines)) return done;
-    if (lines.length >= longWrite) void this.#collectWhenDrained();
-    return (this.#draining ??= this.#drained().finally(() => (this.#draining = undefined)));
+    this.#draining ??= this.#drained().finally(() => (this.#draining = undefined));
+    if (lines.length >= longWrite) void this.#draining.then(collectSoon, () => undefined);
+    return this.#draining;
   }
 
   /** Resolves when all that was written has left the process. */
@@ -50,11 +51,6 @@ export class LineWriter {
     return this.#stream.destroyed || this.#stream.writableEnded ? closed() : undefined;
   }
 
-  async #collectWhenDrained(): Promise<void> {
-    await this.#drained().catch(() => undefined);
-    setTimeout(collectGarbage, settledMs).unref();
-  }
-
   #drained(): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
@@ -69,4 +65,5 @@ export class LineWriter {
 }
 
 const done = Promise.resolve();
+const collectSoon = (): void => void setTimeout(collectGarbage, settledMs).unref();
 const closed = (): Error => Object.assign(new Error('the output was closed before all was written'), { code: 'ERR_STREAM_DESTROYED' });
