@@ -10,6 +10,8 @@ export interface RelationColumn {
   readonly collationIsC: boolean;
   /** The first column of an index: its least and greatest values are known at once. */
   readonly leadsIndex: boolean;
+  /** Computed by the server: GENERATED ALWAYS AS (…), stored or not. */
+  readonly generated: boolean;
 }
 
 export interface Relation {
@@ -28,6 +30,16 @@ export interface Relation {
   readonly columns: readonly RelationColumn[];
   /** The primary key, else a unique index without nulls, else empty. */
   readonly key: readonly string[];
+  /** Its changes are written to the log. */
+  readonly isLogged: boolean;
+  readonly replicaIdentity: ReplicaIdentity;
+}
+
+/** What the log holds of a row's old version: by which columns an update or a delete is known. */
+export interface ReplicaIdentity {
+  readonly kind: 'default' | 'index' | 'full' | 'nothing';
+  /** The columns that every change carries: of the primary key, or of the index; empty where there is none. */
+  readonly columns: readonly string[];
 }
 
 /** Either all of some schemas (undefined: all but the system's), or some by name. */
@@ -40,7 +52,7 @@ export async function findRelations(connection: Connection, wanted: Wanted): Pro
   const ids = [found.map(({ oid }) => oid)];
   const columns = byRelation(await connection.query<ColumnRow>(columnsSql, ids));
   const indexes = byRelation(await connection.query<IndexRow>(indexesSql, ids));
-  const types = new Map((await connection.query<PgType>(typesSql, ids)).map((type) => [type.oid, type]));
+  const types = new Map((await connection.query<PgType>(typesSql(typesOfRelations), ids)).map((type) => [type.oid, type]));
   return found.map((row) => relationOf(row, columns.get(row.oid) ?? [], indexes.get(row.oid) ?? [], types));
 }
 
@@ -66,9 +78,23 @@ function relationOf(row: RelationRow, columns: readonly ColumnRow[], indexes: re
       notNull: column.not_null,
       collationIsC: column.collation_is_c,
       leadsIndex: leading.has(column.number),
+      generated: column.generated,
     })),
     key: key ? key.columns.map((number) => names.get(number)!) : [],
+    isLogged: row.persistence === 'p',
+    replicaIdentity: identityOf(row, indexes, names),
   };
+}
+
+function identityOf(row: RelationRow, indexes: readonly IndexRow[], names: ReadonlyMap<number, string>): ReplicaIdentity {
+  const kind = identities[row.identity];
+  const index = kind === 'default' ? indexes.find((candidate) => candidate.is_primary) : kind === 'index' ? indexes.find((candidate) => candidate.is_identity) : undefined;
+  return { kind, columns: index?.columns.map((number) => names.get(number)!) ?? [] };
+}
+
+/** Types by their ids, with all that they are made of. One that is not there any more is left out. */
+export async function findTypes(connection: Connection, oids: readonly number[]): Promise<PgTypes> {
+  return new Map((await connection.query<PgType>(typesSql('SELECT pg_catalog.unnest($1::oid[])'), [oids])).map((type) => [type.oid, type]));
 }
 
 function byRelation<Row extends { readonly relation: number }>(rows: readonly Row[]): Map<number, Row[]> {
@@ -83,12 +109,13 @@ function byRelation<Row extends { readonly relation: number }>(rows: readonly Ro
 
 interface RelationRow {
   oid: number; schema: string; name: string; kind: keyof typeof kinds; root_schema: string | null; root_name: string | null;
-  has_children: boolean; rows: number | null; readable: boolean; row_security: boolean;
+  has_children: boolean; rows: number | null; readable: boolean; row_security: boolean; persistence: string; identity: keyof typeof identities;
 }
-interface ColumnRow { relation: number; number: number; name: string; type: number; modifier: number; not_null: boolean; collation_is_c: boolean }
-interface IndexRow { relation: number; name: string; is_primary: boolean; is_unique: boolean; columns: number[] }
+interface ColumnRow { relation: number; number: number; name: string; type: number; modifier: number; not_null: boolean; collation_is_c: boolean; generated: boolean }
+interface IndexRow { relation: number; name: string; is_primary: boolean; is_unique: boolean; is_identity: boolean; columns: number[] }
 
 const kinds = { r: 'table', p: 'partitioned', v: 'view', m: 'materialized_view', f: 'foreign_table' } as const;
+const identities = { d: 'default', i: 'index', f: 'full', n: 'nothing' } as const;
 
 const relationsSql = (byName: boolean): string => `
   SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind, rn.nspname::text AS root_schema, rc.relname::text AS root_name,
@@ -98,7 +125,8 @@ const relationsSql = (byName: boolean): string => `
       WHEN 'v' THEN NULL WHEN 'f' THEN NULL
       ELSE c.reltuples::float8 END AS rows,
     pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT') AS readable,
-    c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS row_security
+    c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS row_security,
+    c.relpersistence::text AS persistence, c.relreplident::text AS identity
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_class rc ON c.relispartition AND rc.oid = pg_catalog.pg_partition_root(c.oid)
   LEFT JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace
@@ -108,7 +136,7 @@ const relationsSql = (byName: boolean): string => `
   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 const columnsSql = `
-  SELECT a.attrelid AS relation, a.attnum AS number, a.attname::text AS name, a.atttypid AS type, a.atttypmod AS modifier, a.attnotnull AS not_null,
+  SELECT a.attrelid AS relation, a.attnum AS number, a.attname::text AS name, a.atttypid AS type, a.atttypmod AS modifier, a.attnotnull AS not_null, a.attgenerated <> '' AS generated,
     COALESCE(CASE WHEN l.collname = 'default' THEN d.datcollate ELSE l.collname END IN ('C', 'POSIX'), false) AS collation_is_c
   FROM pg_catalog.pg_attribute a
   LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
@@ -117,14 +145,16 @@ const columnsSql = `
   ORDER BY a.attrelid, a.attnum`;
 
 const indexesSql = `
-  SELECT i.indrelid AS relation, c.relname::text AS name, i.indisprimary AS is_primary, i.indisunique AND i.indimmediate AS is_unique,
+  SELECT i.indrelid AS relation, c.relname::text AS name, i.indisprimary AS is_primary, i.indisunique AND i.indimmediate AS is_unique, i.indisreplident AS is_identity,
     (SELECT pg_catalog.array_agg(k.n::int4 ORDER BY k.place) FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k(n, place) WHERE k.place <= i.indnkeyatts) AS columns
   FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam
   WHERE i.indrelid = ANY ($1::oid[]) AND m.amname = 'btree' AND i.indisvalid AND i.indisready AND i.indpred IS NULL AND i.indexprs IS NULL`;
 
-const typesSql = `
+const typesOfRelations = 'SELECT DISTINCT atttypid FROM pg_catalog.pg_attribute WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped';
+
+const typesSql = (from: string): string => `
   WITH RECURSIVE used(oid) AS (
-    SELECT DISTINCT atttypid FROM pg_catalog.pg_attribute WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped
+    ${from}
     UNION SELECT u.next FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid, pg_catalog.unnest(ARRAY[t.typbasetype, t.typelem]) u(next) WHERE u.next <> 0
   )
   SELECT t.oid, n.nspname::text AS schema, t.typname::text AS name, t.typtype = 'd' AS "isDomain", t.typbasetype AS base, t.typtypmod AS modifier,
