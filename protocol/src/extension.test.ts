@@ -12,6 +12,7 @@ describe('every extension message is understood', () => {
     ['SCHEMA', { type: 'SCHEMA', schema_version: 4, stream: { name: 'orders' } }],
     ['GENERATION begin', { type: 'GENERATION', stream_descriptor: descriptor, generation_id: 4, minimum_generation_id: 4, phase: 'begin' }],
     ['GENERATION complete', { type: 'GENERATION', stream_descriptor: descriptor, generation_id: 4, minimum_generation_id: 0, phase: 'complete' }],
+    ['LAG', { type: 'LAG', bytes: 1024, seconds: 0.5 }],
   ])('%s', (_what, body) => {
     expect(TaplineBody.parse({ ...(body as object), added_later: 1 })).toMatchObject({ added_later: 1 });
   });
@@ -25,7 +26,7 @@ test('a body of an unknown type, or without what its meaning needs, is refused',
 
 test('a session is of version 1, and may carry more than is known today', () => {
   const session = { version: 1, run_id: 'r', sync: 's', source: '', extensions: ['ack'], continuous: false };
-  expect(Session.parse({ ...session, later: true, flush: { ms: 1000, bytes: 1 } })).toMatchObject({ later: true });
+  expect(Session.parse({ ...session, later: true, flush: { ms: 1000, bytes: 1 }, selection: ['public.*', '!public.log'] })).toMatchObject({ later: true });
   expect(Session.safeParse({ ...session, version: 2 }).success).toBe(false);
   expect(Session.safeParse({ ...session, extensions: undefined }).success).toBe(false);
 });

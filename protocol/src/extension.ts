@@ -56,7 +56,11 @@ export const GenerationMessage = z.looseObject({
 });
 export type GenerationMessage = z.infer<typeof GenerationMessage>;
 
-export const TaplineBody = z.discriminatedUnion('type', [EndMessage, OpenedMessage, BatchMessage, SchemaMessage, GenerationMessage]);
+/** How far a source is behind what it follows: bytes of its log, and seconds since the newest change it has sent was made. The runner shows it. */
+export const LagMessage = z.looseObject({ type: z.literal('LAG'), bytes: z.number().optional(), seconds: z.number().optional() });
+export type LagMessage = z.infer<typeof LagMessage>;
+
+export const TaplineBody = z.discriminatedUnion('type', [EndMessage, OpenedMessage, BatchMessage, SchemaMessage, GenerationMessage, LagMessage]);
 export type TaplineBody = z.infer<typeof TaplineBody>;
 
 /** The file behind `--session F`. Passed only to a connector whose spec advertises extensions. */
@@ -69,6 +73,11 @@ export const Session = z.looseObject({
   /** Those of the connector's extensions that the runner uses in this run. */
   extensions: z.array(z.string()),
   continuous: z.boolean(),
+  /**
+   * For a source: the streams that the user selected, patterns as they were written, in their order, `!` in front = excluded. Empty = all.
+   * By it a source tells whether a stream that appears while it runs is wanted.
+   */
+  selection: z.array(z.string()).optional(),
   /** How often a source should emit a STATE. */
   state_interval_ms: z.number().optional(),
   /** When a destination should commit, whichever comes first. What is left out is the destination's own choice. */

@@ -154,7 +154,7 @@ export const DestinationCatalogBody = z.looseObject({
 });
 export type DestinationCatalogBody = z.infer<typeof DestinationCatalogBody>;
 
-export const SourceExtension = z.enum(['ack', 'end', 'schema', 'generation', 'batch']);
+export const SourceExtension = z.enum(['ack', 'end', 'schema', 'generation', 'partial', 'lag', 'batch']);
 export const DestinationExtension = z.enum(['checkpoint', 'schema', 'generation', 'partial', 'batch']);
 export type SourceExtension = z.infer<typeof SourceExtension>;
 export type DestinationExtension = z.infer<typeof DestinationExtension>;

@@ -1,6 +1,6 @@
 /** What an author writes: a source or a destination as data and generators. `run()` does the rest. */
 import type {
-  CatalogBody, ConfiguredCatalog, ConfiguredStream, DestinationExtension, LogLevel, RecordChange, Session, SourceExtension,
+  AirbyteStream, CatalogBody, ConfiguredCatalog, ConfiguredStream, DestinationExtension, LogLevel, RecordChange, Session, SourceExtension,
   StateBody, StreamDescriptor, StreamStatusValue,
 } from '@tapline/protocol';
 import type { Readable } from 'node:stream';
@@ -51,7 +51,7 @@ export interface ReadContext<Config> extends VerbContext<Config> {
   readonly session: Session | undefined;
 }
 
-/** What `read` yields. Make them with `record`, `streamState`, `globalState`, `status`, `failed`, `estimate`, `lines`. */
+/** What `read` yields. Make them with `record`, `streamState`, `globalState`, `status`, `failed`, `estimate`, `lines`, `schema`, `generation`, `lag`. */
 export type SourceItem =
   | { readonly kind: 'record'; readonly stream: StreamDescriptor; readonly data: object; readonly changes?: readonly RecordChange[] | undefined }
   | { readonly kind: 'stream_state'; readonly stream: StreamDescriptor; readonly state: unknown }
@@ -61,7 +61,14 @@ export type SourceItem =
   | { readonly kind: 'failed'; readonly stream: StreamDescriptor; readonly error: unknown }
   | { readonly kind: 'estimate'; readonly stream: StreamDescriptor; readonly rows?: number; readonly bytes?: number }
   /** Whole RECORD lines of one stream, ends included, already encoded by somebody faster. `stream` sends its STARTED. */
-  | { readonly kind: 'lines'; readonly bytes: Buffer; readonly stream?: StreamDescriptor };
+  | { readonly kind: 'lines'; readonly bytes: Buffer; readonly stream?: StreamDescriptor }
+  /** What follows of this stream has another schema, or the stream is new. */
+  | { readonly kind: 'schema'; readonly stream: AirbyteStream; readonly version: number }
+  | {
+      readonly kind: 'generation'; readonly stream: StreamDescriptor; readonly generation: number; readonly minimum: number;
+      readonly phase: 'begin' | 'complete';
+    }
+  | { readonly kind: 'lag'; readonly bytes?: number; readonly seconds?: number };
 
 export interface DestinationDefinition<Config> extends Definition<Config> {
   /** Only with `consume`. Default: none. */

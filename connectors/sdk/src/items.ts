@@ -1,5 +1,5 @@
 /** What a source's `read` yields. */
-import type { RecordChange, StreamDescriptor, StreamStatusValue } from '@tapline/protocol';
+import type { AirbyteStream, RecordChange, StreamDescriptor, StreamStatusValue } from '@tapline/protocol';
 import type { SourceItem } from './definition.js';
 
 /**
@@ -34,3 +34,23 @@ export const estimate = (stream: StreamDescriptor, size: { readonly rows?: numbe
  * it again. `stream` sends its STARTED.
  */
 export const lines = (bytes: Buffer, stream?: StreamDescriptor): SourceItem => ({ kind: 'lines', bytes, ...(stream && { stream }) });
+
+/**
+ * What follows of this stream has this schema, whole. A stream that is not in the catalog begins by it: only one that
+ * `session.selection` wants. Where `session.extensions` has no `schema` nothing is written, with one warning a stream.
+ * `version` rises within the stream.
+ */
+export const schema = (stream: AirbyteStream, version: number): SourceItem => ({ kind: 'schema', stream, version });
+
+/**
+ * `begin`: what follows of this stream is of this generation, and is not visible until it is `complete`; then rows of generations
+ * below `minimum` leave. A new generation is one more than the highest of this stream: that of the catalog, or of the last one begun.
+ * Where `session.extensions` has no `generation` nothing is written.
+ */
+export const generation = (
+  stream: StreamDescriptor,
+  { generation: id, minimum, phase }: { readonly generation: number; readonly minimum: number; readonly phase: 'begin' | 'complete' },
+): SourceItem => ({ kind: 'generation', stream, generation: id, minimum, phase });
+
+/** How far behind its upstream the source is, for people; about once a second. Written where `session.extensions` has `lag`. */
+export const lag = (behind: { readonly bytes?: number; readonly seconds?: number }): SourceItem => ({ kind: 'lag', ...behind });

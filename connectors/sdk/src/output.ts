@@ -1,4 +1,4 @@
-import type { LineWriter, LogLevel, StreamDescriptor, StreamStatusValue } from '@tapline/protocol';
+import type { LineWriter, LogLevel, StreamDescriptor, StreamStatusValue, TaplineBody } from '@tapline/protocol';
 import { toConnectorError } from '@tapline/protocol';
 
 /**
@@ -19,6 +19,11 @@ export class Output {
 
   message(message: { readonly type: string; readonly [body: string]: unknown }): Promise<void> {
     return this.#writer.message(message);
+  }
+
+  /** In a session only. */
+  extension(body: TaplineBody): Promise<void> {
+    return this.message({ type: 'TAPLINE', tapline: body });
   }
 
   log(level: LogLevel, message: string): Promise<void> {

@@ -183,6 +183,44 @@ describe('in a session', () => {
   });
 });
 
+describe('changes within a session', () => {
+  const run = (extensions: readonly string[]) => read({ config: { behaviour: 'changes' }, session: session({ extensions }) }).end().finished;
+  const bodies = (messages: readonly Message[]) => messages.filter(({ type }) => type === 'TAPLINE').map(({ tapline }) => tapline);
+
+  test('a new schema, and the begin and end of a generation, stand where the source put them among the records', async () => {
+    const { messages } = await run(['end', 'schema', 'generation', 'lag']);
+    const told = messages.filter(({ type }) => type === 'RECORD' || type === 'TAPLINE').map(({ record, tapline }) => record?.stream ?? tapline.phase ?? tapline.type);
+    expect(told.slice(0, 7)).toEqual(['one', 'SCHEMA', 'SCHEMA', 'begin', 'three', 'complete', 'LAG']);
+    expect(bodies(messages)[0]).toEqual({
+      type: 'SCHEMA', schema_version: 1,
+      stream: expect.objectContaining({ name: 'three', namespace: 'n', source_defined_primary_key: [['n']] }) as object,
+    });
+    expect(bodies(messages)[2]).toEqual({
+      type: 'GENERATION', stream_descriptor: { name: 'three', namespace: 'n' }, generation_id: 1, minimum_generation_id: 1, phase: 'begin',
+    });
+  });
+
+  test('a stream that appears gets its statuses like the others, STARTED behind its SCHEMA', async () => {
+    const { messages } = await run(['end', 'schema', 'generation']);
+    expect(statuses(messages)).toEqual(['one STARTED', 'three STARTED', 'one COMPLETE', 'two STARTED', 'two COMPLETE', 'three COMPLETE']);
+    const started = messages.findIndex(({ trace }) => trace?.stream_status?.stream_descriptor.name === 'three');
+    expect(messages.findIndex(({ tapline }) => tapline?.type === 'SCHEMA')).toBeLessThan(started);
+  });
+
+  test('the lag is told to the runner alone', async () => {
+    expect(bodies((await run(['end', 'lag'])).messages)[0]).toEqual({ type: 'LAG', bytes: 10, seconds: 0.5 });
+    expect(bodies((await run(['end'])).messages)).toEqual([{ type: 'END' }]);
+  });
+
+  test('none of it is written where the runner does not use it; of a schema one warning a stream tells', async () => {
+    const { messages } = await run(['end']);
+    expect(bodies(messages)).toEqual([{ type: 'END' }]);
+    expect(messages.filter(({ log }) => log?.message.includes('n.three has changed')).length).toBe(1);
+    const plain = await read({ config: { behaviour: 'changes' } }).finished;
+    expect([plain.code, bodies(plain.messages)]).toEqual([0, []]);
+  });
+});
+
 describe('SIGTERM and SIGINT', () => {
   test.each([['SIGTERM', 143], ['SIGINT', 130]] as const)('%s stops at the next state, without COMPLETE, with exit %i', async (name, exit) => {
     const child = read({ config: { count: 1000, delay_ms: 10, every: 10 } });

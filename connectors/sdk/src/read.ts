@@ -1,6 +1,6 @@
 /** `read`: pulls the source's generator, and writes what it yields. */
 import {
-  exitCodeOf, ExitCode, failpoint, toConnectorError, type ConnectorError, type StreamDescriptor,
+  exitCodeOf, ExitCode, failpoint, streamKey, toConnectorError, type ConnectorError, type SourceExtension, type StreamDescriptor,
 } from '@tapline/protocol';
 import { Acks } from './acks.js';
 import type { ReadContext, SourceDefinition, SourceItem } from './definition.js';
@@ -43,7 +43,7 @@ export async function runRead<Config>(options: ReadOptions<Config>): Promise<num
 
   const worst = await reading.run();
   if (acks && extensions.includes('end') && !shutdown.signal.aborted) {
-    await stdout.output.message({ type: 'TAPLINE', tapline: { type: 'END' } });
+    await stdout.output.extension({ type: 'END' });
     failpoint('source.after_end');
     await Promise.race([acks.done, aborted(shutdown.signal)]);
   }
@@ -57,6 +57,8 @@ class Reading<Config> {
   readonly #options: ReadOptions<Config>;
   readonly #statuses: StreamStatuses;
   readonly #records: RecordLines;
+  /** Streams whose new schema nobody took. */
+  readonly #untold = new Set<string>();
   #worst: ConnectorError | undefined;
   /** Nothing was written since the last state: here a stop costs nothing. */
   #atBoundary = true;
@@ -155,6 +157,20 @@ class Reading<Config> {
       case 'estimate':
         await output.estimate(item.stream, item.rows, item.bytes);
         break;
+      case 'schema':
+        await this.#schema(item);
+        break;
+      case 'generation':
+        if (!this.#uses('generation')) break;
+        await this.#statuses.start(item.stream);
+        await output.extension({
+          type: 'GENERATION', stream_descriptor: bare(item.stream),
+          generation_id: item.generation, minimum_generation_id: item.minimum, phase: item.phase,
+        });
+        break;
+      case 'lag':
+        if (this.#uses('lag')) await output.extension({ type: 'LAG', bytes: item.bytes, seconds: item.seconds });
+        break;
     }
     await this.#records.breathe();
   }
@@ -164,6 +180,23 @@ class Reading<Config> {
     await this.#statuses.start(stream);
   }
 
+  async #schema({ stream, version }: Extract<SourceItem, { kind: 'schema' }>): Promise<void> {
+    if (this.#uses('schema')) {
+      // Before STARTED: of a new stream nobody knows anything yet.
+      await this.#options.stdout.output.extension({ type: 'SCHEMA', schema_version: version, stream });
+      this.#statuses.add(stream);
+      return;
+    }
+    const key = streamKey(stream);
+    if (this.#untold.has(key)) return;
+    this.#untold.add(key);
+    this.#options.context.log('WARN', `${key} has changed, and the destination takes no change of a schema within a run: what is new in it comes with the next run`);
+  }
+
+  #uses(extension: SourceExtension): boolean {
+    return this.#options.context.session?.extensions.includes(extension) ?? false;
+  }
+
   async #state(state: object): Promise<void> {
     await this.#options.stdout.output.message({ type: 'STATE', state });
     this.#atBoundary = true;
@@ -171,10 +204,9 @@ class Reading<Config> {
   }
 }
 
-const streamState = ({ name, namespace }: StreamDescriptor, state: unknown): object => ({
-  stream_descriptor: namespace ? { name, namespace } : { name },
-  stream_state: state,
-});
+const bare = ({ name, namespace }: StreamDescriptor): StreamDescriptor => (namespace ? { name, namespace } : { name });
+
+const streamState = (stream: StreamDescriptor, state: unknown): object => ({ stream_descriptor: bare(stream), stream_state: state });
 
 /** What a retry cannot mend is worse. */
 const rank = { transient_error: 0, system_error: 1, config_error: 2 } as const;
