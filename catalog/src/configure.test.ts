@@ -1,6 +1,6 @@
 import type { AirbyteStream } from '@tapline/protocol';
 import { describe, expect, test } from 'vitest';
-import { configureCatalog, parseMode, rulesOfList, ruleOfModeFlag, type ConfigureOptions, type StreamRule } from './index.js';
+import { configureAppeared, configureCatalog, isCdc, parseMode, reconfigure, rulesOfList, ruleOfModeFlag, type ConfigureOptions, type StreamRule } from './index.js';
 
 const orders: AirbyteStream = {
   name: 'orders', namespace: 'public', supported_sync_modes: ['full_refresh', 'incremental'], source_defined_primary_key: [['id']],
@@ -72,5 +72,55 @@ describe('columns', () => {
   });
   test('an unknown column is a config_error with the nearest name', () => {
     expect(() => names(columns({ only: ['id', 'boddy'] }))).toThrow(/no column 'boddy'\. Did you mean 'body'/);
+  });
+});
+
+describe('a stream that its source replicates', () => {
+  const changes = { _ab_cdc_lsn: {}, _ab_cdc_updated_at: {}, _ab_cdc_deleted_at: {} };
+  const replicated: AirbyteStream = {
+    ...orders, source_defined_cursor: true, default_cursor_field: ['_ab_cdc_lsn'], tapline: { order: true },
+    json_schema: { type: 'object', properties: { id: {}, body: {}, updated_at: {}, ...changes } },
+  };
+  const names = (stream: AirbyteStream) => Object.keys(stream.json_schema['properties'] as object);
+  const options = { session: true, defaultRead: 'cdc' as const };
+  const only = (columns: StreamRule['columns']): StreamRule[] => [{ ...rulesOfList('*')[0]!, columns }];
+
+  test('has the order of its changes as a column with cdc, in a session', () => {
+    const configured = configure(replicated, options);
+    expect([isCdc(configured), names(configured.stream).at(-1)]).toEqual([true, '_tapline_order']);
+    expect(configured.stream.json_schema['properties']).toMatchObject({ _tapline_order: { type: ['null', 'string'], tapline_type: 'text' } });
+    expect(names(configure(replicated, { ...options, session: false }).stream)).toEqual(['id', 'body', 'updated_at', ...Object.keys(changes)]);
+  });
+  test.each([['full_refresh', []], ['incremental:updated_at', ['updated_at']]])('has no columns of changes with %s', (mode, cursor) => {
+    const configured = withMode(mode, options, replicated);
+    expect([isCdc(configured), configured.cursor_field, names(configured.stream)]).toEqual([false, cursor, ['id', 'body', 'updated_at']]);
+  });
+  test('incremental without a cursor means its log', () => {
+    expect(isCdc(withMode('incremental', { session: true }, replicated))).toBe(true);
+  });
+  test('keeps the columns of changes whatever columns are chosen', () => {
+    const kept = [...Object.keys(changes), '_tapline_order'];
+    expect(names(configure(replicated, { ...options, rules: only({ only: ['id'] }) }).stream)).toEqual(['id', ...kept]);
+    expect(names(configure(replicated, { ...options, rules: only({ exclude: ['body'] }) }).stream)).toEqual(['id', 'updated_at', ...kept]);
+  });
+  test('of another source that has columns of such names stays as it is', () => {
+    const { tapline: _, ...foreign } = replicated;
+    expect(names(configure(foreign, { session: true }).stream)).toEqual(names(replicated));
+  });
+
+  test('takes new columns while it runs, and what was left out stays out', () => {
+    const before = { ...configure(replicated, { ...options, rules: only({ exclude: ['body'] }) }), generation_id: 3 };
+    const now = { ...replicated, source_defined_primary_key: [['id'], ['at']], json_schema: { properties: { id: {}, body: {}, note: {}, ...changes } } };
+    const after = reconfigure(before, now);
+    expect(names(after.stream)).toEqual(['id', 'note', ...Object.keys(changes), '_tapline_order']);
+    expect(after).toMatchObject({ generation_id: 3, sync_mode: 'incremental', primary_key: [['id'], ['at']], stream: { tapline: { left_out: ['body'], order: true } } });
+  });
+  test('that appears while its source runs is configured if the rules take it', () => {
+    const rules = [...rulesOfList('public.*,!public.tmp_*'), ruleOfModeFlag('public.plain=full_refresh')];
+    const all: ConfigureOptions = { ...lake, ...options, rules };
+    expect(configureAppeared({ ...replicated, name: 'invoices' }, all)).toMatchObject({ sync_mode: 'incremental', destination_sync_mode: 'append' });
+    expect(configureAppeared({ ...replicated, name: 'plain' }, all)).toMatchObject({ sync_mode: 'full_refresh' });
+    expect(configureAppeared({ ...replicated, name: 'tmp_1' }, all)).toBeUndefined();
+    expect(configureAppeared({ ...replicated, namespace: 'audit' }, all)).toBeUndefined();
   });
 });

@@ -1,3 +1,4 @@
+export * from './change-columns.js';
 export * from './columns.js';
 export * from './configure.js';
 export * from './diff.js';
@@ -6,4 +7,5 @@ export * from './mode.js';
 export * from './nearest.js';
 export * from './pattern.js';
 export * from './rules.js';
+export * from './stream-choice.js';
 export * from './types.js';

@@ -6,6 +6,7 @@
  */
 import { configError, streamKey } from '@tapline/protocol';
 import type { AirbyteStream, DestinationSyncMode, SyncMode } from '@tapline/protocol';
+import { isReplicated } from './change-columns.js';
 import { requireColumn } from './columns.js';
 import { didYouMean } from './nearest.js';
 
@@ -116,6 +117,8 @@ function cursorOf(stream: AirbyteStream, { read, cursor }: ModeWish): readonly s
     if (properties.length > 0) requireColumn(stream, cursor, properties);
     return [cursor];
   }
+  // Its own order is that of its log.
+  if (isReplicated(stream)) return [];
   if (stream.default_cursor_field?.length) return stream.default_cursor_field;
   if (stream.source_defined_cursor) return [];
   throw configError(

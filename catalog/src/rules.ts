@@ -45,25 +45,33 @@ export interface ChosenStream {
 export function chooseStreams(streams: readonly AirbyteStream[], rules: readonly StreamRule[]): ChosenStream[] {
   const unique = [...new Map(streams.map((stream) => [streamKey(stream), stream])).values()];
   for (const rule of rules) requireMatch(rule, unique);
-  const takesAll = !rules.some((rule) => rule.enabled === true);
-  const chosen: ChosenStream[] = [];
-  for (const stream of unique) {
-    const partition = partitionOf(stream) !== undefined;
-    let taken = takesAll && !partition;
-    let [mode, cursor, columns]: [ModeWish | undefined, string | undefined, ColumnSelection | undefined] = [undefined, undefined, undefined];
-    for (const rule of rules) {
-      if (!rule.pattern.matches(stream)) continue;
-      // A partition travels with its root: a wildcard does not mean it.
-      if (rule.enabled !== undefined && (rule.enabled === false || !partition || rule.pattern.exact)) taken = rule.enabled;
-      // A new mode forgets the cursor of the old one.
-      if (rule.mode) [mode, cursor] = [rule.mode, undefined];
-      cursor = rule.cursor ?? cursor;
-      columns = rule.columns ?? columns;
-    }
-    if (taken) chosen.push({ stream, mode, cursor, columns });
-  }
+  const chosen = unique.filter((stream) => takesStream(rules, stream)).map((stream) => chooseStream(rules, stream));
   if (chosen.length === 0) throw configError(nothingChosen(unique), { code: 'no_streams' });
   return chosen;
+}
+
+/** Whether the rules take the stream. */
+export function takesStream(rules: readonly StreamRule[], stream: AirbyteStream): boolean {
+  const partition = partitionOf(stream) !== undefined;
+  let taken = !partition && !rules.some((rule) => rule.enabled === true);
+  for (const { enabled, pattern } of rules) {
+    // A partition travels with its root: a wildcard does not mean it.
+    if (enabled !== undefined && pattern.matches(stream) && (!enabled || !partition || pattern.exact)) taken = enabled;
+  }
+  return taken;
+}
+
+/** What the rules wish for a stream that they take. */
+export function chooseStream(rules: readonly StreamRule[], stream: AirbyteStream): ChosenStream {
+  let [mode, cursor, columns]: [ModeWish | undefined, string | undefined, ColumnSelection | undefined] = [undefined, undefined, undefined];
+  for (const rule of rules) {
+    if (!rule.pattern.matches(stream)) continue;
+    // A new mode forgets the cursor of the old one.
+    if (rule.mode) [mode, cursor] = [rule.mode, undefined];
+    cursor = rule.cursor ?? cursor;
+    columns = rule.columns ?? columns;
+  }
+  return { stream, mode, cursor, columns };
 }
 
 /** The root of a stream that is a partition (the additional property `tapline.partition_of`), or undefined. */

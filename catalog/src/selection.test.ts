@@ -1,6 +1,6 @@
 import type { AirbyteStream } from '@tapline/protocol';
 import { describe, expect, test } from 'vitest';
-import { chooseStreams, nearest, ruleOfModeFlag, rulesOfList, type StreamRule } from './index.js';
+import { chooseStreams, isSelected, nearest, ruleOfModeFlag, rulesOfList, selectionOf, type StreamRule } from './index.js';
 
 const stream = (namespace: string | undefined, name: string, extra: object = {}): AirbyteStream => ({
   name, ...(namespace === undefined ? {} : { namespace }), json_schema: { properties: {} }, ...extra,
@@ -80,4 +80,19 @@ test('nearest finds swaps, beginnings and other cases, and nothing far', () => {
   expect(nearest('post', ['postgres', 's3'])).toEqual(['postgres']);
   expect(nearest('HOST', ['host', 'port'])[0]).toBe('host');
   expect(nearest('zzz', ['host', 'port'])).toEqual([]);
+});
+
+describe('the selection as a source gets it', () => {
+  const selection = (list: string): string[] => selectionOf([...rulesOfList(list), ruleOfModeFlag('public.orders=full_refresh')]);
+  test('is the patterns as they were written, without what only says how', () => {
+    expect(selection('!public.tmp_*, public.*,odd."dot.ted"')).toEqual(['public.*', 'odd."dot.ted"', '!public.tmp_*']);
+    expect(selectionOf([])).toEqual([]);
+  });
+  test.each(['public.*', '!public.orders', 'log,odd."dot.ted"', '*,!audit.*', 'public.events_2026'])('%s takes a stream that appears as it takes those that are there', (list) => {
+    const taken = catalog.filter((one) => isSelected(selection(list), one)).map(({ namespace, name }) => `${namespace}/${name}`);
+    expect(taken).toEqual(pick(list));
+  });
+  test('that is empty takes all, but no partition', () => {
+    expect(catalog.filter((one) => isSelected([], one))).toHaveLength(7);
+  });
 });
