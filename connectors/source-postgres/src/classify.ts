@@ -2,6 +2,9 @@
 import { configError, ConnectorError, systemError, transientError } from '@tapline/protocol';
 import { qualified } from './sql.js';
 
+/** What a session is for. */
+export type Purpose = 'query' | 'replication';
+
 /** What the attempt was about; no secrets in it. */
 export interface Attempt {
   readonly host: string;
@@ -9,6 +12,8 @@ export interface Attempt {
   readonly database: string;
   readonly user: string;
   readonly sslmode: string;
+  /** A session of the replication protocol is admitted, and fails, by rules of its own. */
+  readonly purpose?: Purpose;
   /** The table that was read. */
   readonly relation?: { readonly schema: string; readonly name: string };
 }
@@ -46,6 +51,7 @@ const system = (code: string, message: string): Known => ({ kind: 'system_error'
 const connectionCodes = new Set([
   'pg_connection_lost', 'pg_unreachable', 'pg_unknown_host', 'pg_refused', 'pg_timeout', 'pg_tls', 'pg_tls_untrusted', 'pg_tls_not_offered', 'pg_auth_failed',
   'pg_not_admitted', 'pg_no_database', 'pg_shutdown', 'pg_starting', 'pg_too_many_connections', 'pg_no_password', 'pg_no_user', 'pg_database_access', 'pg_resources',
+  'pg_silent', 'pg_pooler', 'pg_no_replication', 'pg_slot_in_use', 'pg_slot_missing', 'pg_slot_lost', 'pg_publication_missing',
 ]);
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
@@ -59,6 +65,7 @@ function bySqlState(state: string, attempt: Attempt): Known {
     case '3D000':
       return config('pg_no_database', `there is no database '${database}' on ${server(attempt)}: correct database`);
     case '42501':
+      if (attempt.purpose === 'replication') return config('pg_no_replication', `user '${user}' may not replicate: ALTER ROLE ${quoted(user)} REPLICATION; (Amazon RDS: GRANT rds_replication TO ${quoted(user)};)`);
       return relation
         ? config('pg_no_privilege', `user '${user}' may not read ${table(attempt)}: GRANT USAGE ON SCHEMA ${quoted(relation.schema)} TO ${quoted(user)}; GRANT SELECT ON ${name(relation)} TO ${quoted(user)};`)
         : config('pg_database_access', `user '${user}' may not connect to database '${database}': GRANT CONNECT ON DATABASE ${quoted(database)} TO ${quoted(user)};`);
@@ -81,7 +88,11 @@ function bySqlState(state: string, attempt: Attempt): Known {
     case '25P03':
       return config('pg_connection_lost', 'the transaction idled for longer than idle_timeout while the destination took its time: raise idle_timeout (0 = no limit)');
     case '53300':
+      if (attempt.purpose === 'replication') return transient('pg_too_many_connections', `${server(attempt)} has no walsender or no connection left for user '${user}': raise max_wal_senders, or end sessions that are not needed`);
       return transient('pg_too_many_connections', `${server(attempt)} has no connection left for user '${user}'`);
+    case '08P01':
+      if (attempt.purpose === 'replication') return config('pg_pooler', `${server(attempt)} speaks no replication protocol: it looks like a connection pooler (PgBouncer or the like). With replication=cdc give host and port of PostgreSQL itself`);
+      return transient('pg_connection_lost', `the connection to ${server(attempt)} broke`);
     case '57P01':
     case '57P02':
       return transient('pg_shutdown', `${server(attempt)} is shutting down, or ended our session`);
