@@ -43,9 +43,12 @@ export interface Commit {
   /** All states after this commit (`mergeStates`), raw text of STATE bodies. */
   readonly states: readonly string[];
   readonly stateId: number;
-  /** Generations that were begun since the last commit. An open generation that is begun again goes on. */
+  /**
+   * Generations that were begun since the last commit, in order. An open generation that is begun again goes on; one that is open when
+   * another of its stream begins, and is not in `completed`, gives way: what was staged of it, before or with this commit, is dropped.
+   */
   readonly begun: readonly GenerationBegin[];
-  /** Streams whose open generation ends with this commit. */
+  /** Generations that end with this commit, in order. One stream may end several (TRUNCATEs), and have begun a later one. */
   readonly completed: readonly CompletedGeneration[];
 }
 

@@ -4,76 +4,72 @@ import type { CompletedGeneration, GenerationBegin } from '../sink.js';
 
 interface Changes {
   begun: GenerationBegin[];
-  completed: CompletedGeneration[];
+  completed: (CompletedGeneration & { readonly generation: number })[];
   /** Streams whose old state must not outlive the commit. */
   forgotten: string[];
 }
+
+type ByGeneration = (key: string, generation: number) => boolean;
 
 const none = (): Changes => ({ begun: [], completed: [], forgotten: [] });
 
 export class Generations {
   readonly #highest: Map<string, number>;
-  readonly #open: Map<string, number>;
-  /** Before and after the last STATE. */
+  readonly #open: Map<string, { readonly generation: number; readonly minimum: number }>;
+  /** Before and after the last STATE. Both in the order in which they came: the sink makes of one stream's what they mean together. */
   #sealed = none();
   #tail = none();
 
   constructor(checkpoint: Checkpoint | null) {
     this.#highest = new Map(Object.entries(checkpoint?.generations ?? {}));
-    this.#open = new Map(Object.entries(checkpoint?.open_generations ?? {}));
+    this.#open = new Map(Object.entries(checkpoint?.open_generations ?? {}).map(([key, generation]) => [key, { generation, minimum: 0 }]));
   }
 
   /** What a stream writes without being told: its open generation, else its last one. */
   current(key: string): number {
-    return this.#open.get(key) ?? Math.max(1, this.#highest.get(key) ?? 0);
+    return this.#open.get(key)?.generation ?? Math.max(1, this.#highest.get(key) ?? 0);
   }
 
-  /** Returns true if it is a new one, false if an open one goes on. */
-  begin({ stream, generation, minimum }: GenerationBegin): boolean {
+  /** Says which open generation gives way to it, whose rows nobody will see; undefined if an open one goes on. */
+  begin({ stream, generation, minimum }: GenerationBegin): { readonly replaced: number | undefined } | undefined {
     const key = streamKey(stream);
-    const fresh = this.#open.get(key) !== generation;
+    const open = this.#open.get(key);
+    const fresh = open?.generation !== generation;
     if (fresh && generation < (this.#highest.get(key) ?? 0)) {
       throw protocolError(`stream ${key}: generation ${generation} begins, but ${this.#highest.get(key)} was there before`, { stream });
     }
-    if (fresh) {
-      // One that began since the last STATE and is replaced was never in any commit.
-      this.#tail.begun = this.#tail.begun.filter((begun) => streamKey(begun.stream) !== key);
-      this.#tail.completed = this.#tail.completed.filter((completed) => streamKey(completed) !== key);
-      this.#tail.forgotten.push(key);
-    }
+    if (fresh) this.#tail.forgotten.push(key);
     this.#tail.begun.push({ stream, generation, minimum });
-    this.#open.set(key, generation);
+    this.#open.set(key, { generation, minimum });
     this.#highest.set(key, Math.max(generation, this.#highest.get(key) ?? 0));
-    return fresh;
+    return fresh ? { replaced: open?.generation } : undefined;
   }
 
-  complete(stream: StreamDescriptor): void {
+  /** The stream's open generation ends; nothing if `generation` is one that another replaced meanwhile. Returns below which generation rows leave. */
+  complete(stream: StreamDescriptor, generation?: number): { readonly minimum: number } | undefined {
     const key = streamKey(stream);
-    const generation = this.#open.get(key);
-    if (generation === undefined) return;
+    const open = this.#open.get(key);
+    if (open === undefined || (generation !== undefined && generation !== open.generation)) return undefined;
     this.#open.delete(key);
-    this.#tail.completed.push({ ...stream, generation });
+    this.#tail.completed.push({ ...stream, generation: open.generation });
+    return open;
   }
 
-  /** What goes with the next commit, by stream. Returns the streams whose old states are void with it. */
-  seal(begins: (key: string) => boolean, completions: (key: string) => boolean): string[] {
+  /** What goes with the next commit, by stream and generation. Returns the streams whose old states are void with it. */
+  seal(begins: ByGeneration, completions: ByGeneration): string[] {
     const { begun, completed, forgotten } = this.#tail;
-    const begunKey = ({ stream }: GenerationBegin): boolean => begins(streamKey(stream));
-    const completedKey = (stream: StreamDescriptor): boolean => completions(streamKey(stream));
-    this.#sealed.begun.push(...begun.filter(begunKey));
-    this.#sealed.completed.push(...completed.filter(completedKey));
-    this.#tail = {
-      begun: begun.filter((begin) => !begunKey(begin)),
-      completed: completed.filter((stream) => !completedKey(stream)),
-      forgotten: forgotten.filter((key) => !begins(key)),
-    };
-    return forgotten.filter(begins);
-  }
-
-  /** True if the commit can say only one change a stream, and there are two: it must come in between. */
-  mustCommitBefore(stream: StreamDescriptor): boolean {
-    const key = streamKey(stream);
-    return this.#sealed.completed.some((completed) => streamKey(completed) === key) || this.#sealed.begun.some((begun) => streamKey(begun.stream) === key);
+    if (begun.length === 0 && completed.length === 0) return [];
+    const sealed = new Set<string>();
+    this.#tail = none();
+    for (const begin of begun) {
+      const key = streamKey(begin.stream);
+      const goes = begins(key, begin.generation);
+      (goes ? this.#sealed : this.#tail).begun.push(begin);
+      if (goes) sealed.add(key);
+    }
+    for (const completion of completed) (completions(streamKey(completion), completion.generation) ? this.#sealed : this.#tail).completed.push(completion);
+    this.#tail.forgotten = forgotten.filter((key) => !sealed.has(key));
+    return forgotten.filter((key) => sealed.has(key));
   }
 
   get changed(): boolean {

@@ -128,6 +128,7 @@ export class Ingest {
     this.#rowsSinceCut += lines;
     this.#sinceAnyState += lines;
     this.#dirty.add(lane);
+    lane.complete = false;
     const full = lane.append(bytes, lines, longestLine, this.#spoolPath, this.#limits);
     if (full) {
       lane.place(full, this.#seq);
@@ -149,7 +150,7 @@ export class Ingest {
     if (type === 'TRACE' || type === 'TAPLINE') {
       if (envelope.bodyStart === -1) return this.#ignore(`${type} without a body`, bytes.length);
       const body = parseBody(type, bytes.toString('utf8', envelope.bodyStart, envelope.bodyEnd));
-      return type === 'TRACE' ? this.#trace(body) : await this.#tapline(body);
+      return type === 'TRACE' ? this.#trace(body) : this.#tapline(body);
     }
     if (!quiet.has(type)) this.#ignore(type, bytes.length);
   }
@@ -165,7 +166,9 @@ export class Ingest {
       this.#convertEarly(lane);
       this.#dirty.delete(lane);
     }
-    const forgotten = this.#generations.seal(() => true, (key) => this.#lanes.get(key)?.hasTail !== true);
+    // What begins or ends goes with the rows that came before it, never ahead of them.
+    const hasTail = (key: string, generation: number): boolean => this.#lanes.get(key)!.hasTailOf(generation);
+    const forgotten = this.#generations.seal((key, generation) => !hasTail(key, generation - 1), (key, generation) => !hasTail(key, generation));
     for (const key of forgotten) this.#ledger.forget(key);
     this.#ledger.receive(body, summary, (key) => this.#takeCount(key));
     if (this.#due()) await this.#cut();
@@ -177,10 +180,13 @@ export class Ingest {
     const status = parsed.success ? parsed.data.stream_status : undefined;
     if (status?.status !== 'COMPLETE') return;
     const lane = this.#lanes.get(streamKey(status.stream_descriptor));
-    if (lane) this.#complete(lane);
+    if (!lane) return;
+    this.#complete(lane);
+    // This alone makes a STATE after the last record dispensable; a generation that is complete does not (changes may follow its rows).
+    lane.complete = true;
   }
 
-  async #tapline(body: unknown): Promise<void> {
+  #tapline(body: unknown): void {
     const parsed = TaplineBody.safeParse(body);
     if (!parsed.success) return this.#ignore('TAPLINE of an unknown form', 0);
     const message = parsed.data;
@@ -188,9 +194,8 @@ export class Ingest {
     if (message.type === 'SCHEMA') this.#schema(message.stream);
     if (message.type !== 'GENERATION') return;
     const lane = this.#laneOf(message.stream_descriptor);
-    if (message.phase === 'complete') return this.#complete(lane);
-    if (this.#generations.mustCommitBefore(lane.stream)) await this.#cut();
-    this.#begin(lane, message.generation_id, message.minimum_generation_id);
+    if (message.phase === 'complete') this.#complete(lane, message.generation_id);
+    else this.#begin(lane, message.generation_id, message.minimum_generation_id);
   }
 
   #schema(stream: Readonly<Record<string, unknown>>): void {
@@ -210,14 +215,20 @@ export class Ingest {
   }
 
   #begin(lane: Lane, generation: number, minimum: number): void {
-    if (!this.#generations.begin({ stream: lane.stream, generation, minimum })) return;
-    for (const spool of lane.begin(generation, minimum)) this.#watch(spool.remove());
+    const begun = this.#generations.begin({ stream: lane.stream, generation, minimum });
+    if (!begun) return;
+    lane.begin(generation);
     lane.complete = false;
+    if (begun.replaced !== undefined) this.#drop(lane, (older) => older === begun.replaced);
   }
 
-  #complete(lane: Lane): void {
-    this.#generations.complete(lane.stream);
-    lane.complete = true;
+  #complete(lane: Lane, generation?: number): void {
+    const completed = this.#generations.complete(lane.stream, generation);
+    if (completed) this.#drop(lane, (older) => older < completed.minimum);
+  }
+
+  #drop(lane: Lane, goes: (generation: number) => boolean): void {
+    for (const spool of lane.drop(goes)) this.#watch(spool.remove());
   }
 
   #laneOf(stream: StreamDescriptor): Lane {

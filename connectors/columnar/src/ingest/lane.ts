@@ -27,7 +27,7 @@ export class Lane {
   spools: Spool[] = [];
   /** Records since the last STATE that was about this stream alone. */
   sinceState = 0;
-  /** A COMPLETE came after the last STATE. */
+  /** A STREAM_STATUS COMPLETE came after the last STATE, and no record since. */
   complete = false;
   #records = 0;
   #ratio = 0.15;
@@ -52,12 +52,18 @@ export class Lane {
     this.#end();
   }
 
-  /** Returns the spools that nobody will read: of a generation that never reached a STATE, and whose rows must go. */
-  begin(generation: number, minimum: number): Spool[] {
+  begin(generation: number): void {
     this.generation = generation;
     this.#end();
-    const dropped = this.spools.filter((spool) => spool.sealedLines === 0 && spool.position === undefined && spool.generation < minimum);
-    this.spools = this.spools.filter((spool) => !dropped.includes(spool));
+  }
+
+  /**
+   * Takes out, and returns, the spools whose rows must go and that no commit needs to know of: nothing of them is before a STATE,
+   * and their conversion has not begun.
+   */
+  drop(goes: (generation: number) => boolean): Spool[] {
+    const dropped = this.spools.filter((spool) => spool.sealedLines === 0 && spool.position === undefined && goes(spool.generation));
+    if (dropped.length > 0) this.spools = this.spools.filter((spool) => !dropped.includes(spool));
     return dropped;
   }
 
@@ -76,9 +82,9 @@ export class Lane {
     return spool;
   }
 
-  /** Records after the last STATE that covers this stream? */
-  get hasTail(): boolean {
-    return this.spools.some((spool) => spool.sealedLines < spool.lines);
+  /** Records of this generation or a lower one after the last STATE that covers this stream? */
+  hasTailOf(generation: number): boolean {
+    return this.spools.some((spool) => spool.sealedLines < spool.lines && spool.generation <= generation);
   }
 
   /** All records so far are before a STATE. A spool that is half full ends here, so that none has to be divided later. */

@@ -197,6 +197,18 @@ describe('the end of the input', () => {
     expect(await ids('b')).toEqual([]);
   });
 
+  it('after a generation that is complete discards what follows the last state: changes may follow its rows', async () => {
+    await run([generation('a', 2, 2), record('a', 1), globalState, generation('a', 2, 2, 'complete'), record('a', 2)]);
+    expect(await ids()).toEqual([1]);
+    expect(sink.commits[0]!.completed).toEqual([]);
+    expect(logged.join()).toMatch(/public\.a: 1 records/);
+  });
+
+  it('after COMPLETE and yet another record discards what follows the last state', async () => {
+    await run([record('a', 1), state('a', 1), record('a', 2), complete('a'), record('a', 3)]);
+    expect(await ids()).toEqual([1]);
+  });
+
   it('completes the open generation, also if a state follows COMPLETE', async () => {
     for (const tail of [[], [state('a', 2)]]) {
       sink = new FakeSink(directory);
@@ -259,16 +271,62 @@ describe('generations', () => {
     expect(sink.commits[0]!.completed).toMatchObject([{ name: 'b', generation: 2 }]);
   });
 
-  it('one that ends and one that begins within a flush come in two commits', async () => {
+  const changes = (): unknown[] => sink.commits.map(({ begun, completed }) => [begun.map((begin) => `${begin.stream.name}${begin.generation}`), completed.map((end) => `${end.name}${end.generation}`)]);
+
+  it('one that ends and one that begins within a flush come in one commit, in order', async () => {
     await run([generation('a', 2, 2), record('a', 1), complete('a'), state('a', 1), generation('a', 3, 3), record('a', 2), state('a', 2)]);
-    expect(sink.commits.map((commit) => [commit.begun.map((begun) => begun.generation), commit.completed.length])).toEqual([[[2], 1], [[3], 0]]);
-    expect(sink.commits.map((commit) => commit.staged.map((file) => file.generation))).toEqual([[2], [3]]);
+    expect(changes()).toEqual([[['a2', 'a3'], ['a2']]]);
+    expect(sink.commits[0]!.staged.map((file) => file.generation)).toEqual([2, 3]);
   });
 
-  it('rows of one that another replaced before any state are dropped', async () => {
+  it('rows of one that another replaced before any state are not staged; the sink still learns of it', async () => {
     await run([generation('a', 2, 2), record('a', 1), generation('a', 3, 3), record('a', 2), state('a', 1)]);
-    expect(sink.commits[0]!.begun.map((begun) => begun.generation)).toEqual([3]);
+    expect(changes()).toEqual([[['a2', 'a3'], []]]);
     expect(await ids()).toEqual([2]);
+  });
+
+  it('rows of one that another replaced after they were staged early are told to the sink as of the first', async () => {
+    const destination = start({ options: { chunkBytes: 300 } });
+    await destination.trickle(generation('a', 2, 2), ...records('a', 1, 5), generation('a', 3, 3), record('a', 6), state('a', 1));
+    await destination.end();
+    expect(changes()).toEqual([[['a2', 'a3'], []]]);
+    expect(new Set(sink.commits[0]!.staged.map((file) => file.generation))).toEqual(new Set([2, 3]));
+  });
+
+  it('TRUNCATEs of several tables, and several of one, may lie between two GLOBAL states: rows before them are not staged', async () => {
+    const truncate = (stream: string, id: number): string[] => [generation(stream, id, id), generation(stream, id, id, 'complete')];
+    await run([record('a', 1), record('b', 2), ...truncate('a', 2), ...truncate('b', 2), record('a', 3), ...truncate('a', 3), record('a', 4), globalState]);
+    expect(changes()).toEqual([[['a2', 'b2', 'a3'], ['a2', 'b2', 'a3']]]);
+    expect(await ids()).toEqual([4]);
+    expect(sink.commits[0]!.staged.map((file) => file.generation)).toEqual([3]);
+  });
+
+  it('begin and end with the first state after them, never earlier', async () => {
+    const destination = start({ options: { flush: { rows: 1 } } });
+    await destination.trickle(record('a', 1), globalState, record('a', 2), generation('a', 2, 2), record('a', 3), generation('a', 2, 2, 'complete'), record('a', 4));
+    await vi.waitFor(() => expect(sink.calls).toContain('publish'));
+    expect([changes(), await ids()]).toEqual([[[[], []]], [1]]);
+    destination.send(globalState);
+    await destination.end();
+    expect(changes()).toEqual([[[], []], [['a2'], ['a2']]]);
+    expect(sink.commits[1]!.staged.map((file) => file.generation)).toEqual([2]);
+    expect(await ids()).toEqual([1, 3, 4]);
+  });
+
+  it("another stream's state begins none ahead of the rows of the one before it", async () => {
+    const destination = start({ options: { flush: { rows: 1 } } });
+    await destination.trickle(generation('a', 2, 2), record('a', 1), state('a', 1), record('a', 2), generation('a', 2, 2, 'complete'), generation('a', 3, 3), record('a', 3), record('b', 1), state('b', 2));
+    await vi.waitFor(() => expect(sink.commits).toHaveLength(2));
+    expect(changes()).toEqual([[['a2'], []], [[], []]]);
+    destination.send(state('a', 3));
+    await destination.end();
+    expect(changes().at(-1)).toEqual([['a3'], ['a2']]);
+    expect(sink.commits.at(-1)!.staged.map((file) => file.generation)).toEqual([2, 3]);
+  });
+
+  it('an end that comes late, for one that another replaced, ends nothing', async () => {
+    await run([generation('a', 2, 2), record('a', 1), generation('a', 3, 3), generation('a', 2, 2, 'complete'), record('a', 2), globalState]);
+    expect(changes()).toEqual([[['a2', 'a3'], []]]);
   });
 
   it('cannot go back', async () => {
