@@ -12,6 +12,7 @@ describe('every extension message is understood', () => {
     ['SCHEMA', { type: 'SCHEMA', schema_version: 4, stream: { name: 'orders' } }],
     ['GENERATION begin', { type: 'GENERATION', stream_descriptor: descriptor, generation_id: 4, minimum_generation_id: 4, phase: 'begin' }],
     ['GENERATION complete', { type: 'GENERATION', stream_descriptor: descriptor, generation_id: 4, minimum_generation_id: 0, phase: 'complete' }],
+    ['RESULT', { type: 'RESULT', result: { rows: 1 } }],
     ['LAG', { type: 'LAG', bytes: 1024, seconds: 0.5 }],
   ])('%s', (_what, body) => {
     expect(TaplineBody.parse({ ...(body as object), added_later: 1 })).toMatchObject({ added_later: 1 });

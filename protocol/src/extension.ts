@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { StreamDescriptor } from './messages.js';
 
-/** Source to runner: no more records; I stay for acks. */
-export const EndMessage = z.looseObject({ type: z.literal('END') });
+/** Source to runner: no more records; I stay for acks. `stopped`: since I was asked to stop; what has not said COMPLETE is not complete. */
+export const EndMessage = z.looseObject({ type: z.literal('END'), stopped: z.boolean().optional() });
 
 /** What a destination holds durably. `states`: raw text of STATE bodies, one a descriptor, or one GLOBAL or LEGACY. */
 export const Checkpoint = z.looseObject({
@@ -60,7 +60,11 @@ export type GenerationMessage = z.infer<typeof GenerationMessage>;
 export const LagMessage = z.looseObject({ type: z.literal('LAG'), bytes: z.number().optional(), seconds: z.number().optional() });
 export type LagMessage = z.infer<typeof LagMessage>;
 
-export const TaplineBody = z.discriminatedUnion('type', [EndMessage, OpenedMessage, BatchMessage, SchemaMessage, GenerationMessage, LagMessage]);
+/** One answer of a tool; what is in it is between the tool and who asked. */
+export const ResultMessage = z.looseObject({ type: z.literal('RESULT'), result: z.record(z.string(), z.unknown()) });
+export type ResultMessage = z.infer<typeof ResultMessage>;
+
+export const TaplineBody = z.discriminatedUnion('type', [EndMessage, OpenedMessage, BatchMessage, SchemaMessage, GenerationMessage, LagMessage, ResultMessage]);
 export type TaplineBody = z.infer<typeof TaplineBody>;
 
 /** The file behind `--session F`. Passed only to a connector whose spec advertises extensions. */

@@ -169,7 +169,7 @@ export const SpecBody = z.looseObject({
   advanced_auth: z.unknown().optional(),
   /** What makes a connector ours, or as good as: without it nothing of the extensions is read or written. */
   tapline: z
-    .looseObject({ version: z.number(), extensions: z.array(z.string()), batch_formats: z.array(z.string()).optional() })
+    .looseObject({ version: z.number(), extensions: z.array(z.string()), batch_formats: z.array(z.string()).optional(), tools: z.array(z.string()).optional() })
     .nullish(),
 });
 export type SpecBody = z.infer<typeof SpecBody>;

@@ -6,6 +6,7 @@ import type {
 import type { Readable } from 'node:stream';
 import type { z } from 'zod';
 import type { Output } from './output.js';
+import type { Tool } from './tool.js';
 
 export interface Definition<Config> {
   /** `source-…` or `destination-…`: also the name of its executable. */
@@ -16,6 +17,8 @@ export interface Definition<Config> {
   readonly config: z.ZodType<Config>;
   /** Resolves if all is well; what it throws becomes FAILED with the message. */
   check(context: VerbContext<Config>): Promise<void>;
+  /** What else it can be asked, by name: `NAME tool TOOL --config F`. The spec advertises the names. */
+  readonly tools?: Readonly<Record<string, Tool<Config>>>;
 }
 
 export interface VerbContext<Config> {

@@ -5,6 +5,7 @@ export * from './output.js';
 export * from './run.js';
 export * from './secret.js';
 export { specOf } from './spec.js';
+export type { Tool, ToolContext } from './tool.js';
 export * from './until-aborted.js';
 // What an author needs of the protocol: errors and the types of messages.
 export {

@@ -90,7 +90,7 @@ export async function readSession(file: string | undefined): Promise<Session | u
   return parsed.data;
 }
 
-async function readJson(flag: string, file: string): Promise<unknown> {
+export async function readJson(flag: string, file: string): Promise<unknown> {
   let text: string;
   try {
     text = await readFile(file, 'utf8');

@@ -4,11 +4,12 @@ import {
 } from '@tapline/protocol';
 import { parseArguments, usage, UsageError, type Arguments, type FileFlag } from './arguments.js';
 import type { DestinationDefinition, SourceDefinition, VerbContext, WriteContext } from './definition.js';
-import { readCatalog, readConfig, readSession, readStates } from './input-files.js';
+import { readCatalog, readConfig, readJson, readSession, readStates } from './input-files.js';
 import { runRead } from './read.js';
 import { Shutdown } from './shutdown.js';
 import { specOf } from './spec.js';
 import { takeStdout, type Stdout } from './stdout.js';
+import { jsonLines, runTool } from './tool.js';
 import { RecordIntake } from './write.js';
 
 type AnyDefinition<Config> = SourceDefinition<Config> | DestinationDefinition<Config>;
@@ -50,7 +51,7 @@ export async function run<Config>(definition: AnyDefinition<Config>, argv: reado
   }
 }
 
-async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, files }: Arguments, stdout: Stdout): Promise<number> {
+async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, tool, files }: Arguments, stdout: Stdout): Promise<number> {
   const { output } = stdout;
   if (verb === 'spec') {
     await output.message({ type: 'SPEC', spec: specOf(definition) });
@@ -59,8 +60,8 @@ async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, files 
   const shutdown = new Shutdown();
   shutdown.onSignals();
   shutdown.onParentDeath();
-  // These two have nothing to finish.
-  if (verb === 'check' || verb === 'discover') shutdown.signal.addEventListener('abort', () => void stdout.exit(shutdown.exitCode));
+  // These have nothing to finish.
+  if (verb === 'check' || verb === 'discover' || verb === 'tool') shutdown.signal.addEventListener('abort', () => void stdout.exit(shutdown.exitCode));
 
   const session = await readSession(files.session);
   if (session?.failpoints) armFailpoints(session.failpoints);
@@ -72,6 +73,13 @@ async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, files 
   });
 
   if (verb === 'check') return check(definition, context, stdout);
+  if (tool !== undefined) {
+    const base = await context();
+    const catalog = files.catalog === undefined ? undefined : await readCatalog(definition, files.catalog);
+    const given = files.args === undefined ? undefined : await readJson('args', files.args);
+    await runTool(definition.tools![tool]!, { ...base, catalog, session, requests: jsonLines(process.stdin) }, given, output);
+    return ExitCode.ok;
+  }
   if ('read' in definition) {
     if (verb === 'discover') {
       await output.message({ type: 'CATALOG', catalog: await definition.discover(await context()) });

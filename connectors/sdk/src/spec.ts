@@ -9,13 +9,14 @@ export function specOf<Config>(definition: SourceDefinition<Config> | Destinatio
   const isSource = 'read' in definition;
   const extensions = isSource ? sourceExtensions(definition) : (definition.extensions ?? []);
   const batchFormats = isSource ? undefined : definition.batchFormats;
+  const tools = Object.keys(definition.tools ?? {});
   return {
     protocol_version: protocolVersion,
     ...(definition.documentationUrl && { documentationUrl: definition.documentationUrl }),
     connectionSpecification: configurationSchema(definition.config, definition.name),
     ...(!isSource && { supportsIncremental: definition.syncModes.some((mode) => mode !== 'overwrite'), supported_destination_sync_modes: [...definition.syncModes] }),
-    ...(extensions.length > 0 && {
-      tapline: { version: 1, extensions: [...extensions], ...(batchFormats && { batch_formats: [...batchFormats] }) },
+    ...((extensions.length > 0 || tools.length > 0) && {
+      tapline: { version: 1, extensions: [...extensions], ...(batchFormats && { batch_formats: [...batchFormats] }), ...(tools.length > 0 && { tools }) },
     }),
   };
 }
