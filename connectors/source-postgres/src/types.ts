@@ -17,6 +17,8 @@ export interface PgType {
   readonly element: number;
   /** Built in, and neither array-like nor a row: row_to_json writes it as its output function does. */
   readonly isPlain: boolean;
+  /** to_json() writes it as a string, its output function's: neither row nor true array, and without a cast to json. Absent: unknown. */
+  readonly isQuoted?: boolean;
 }
 export type PgTypes = ReadonlyMap<number, PgType>;
 
@@ -27,6 +29,9 @@ export interface ColumnType {
   /** Its name, quoted, to cast literals to. */
   readonly sqlName: string;
   readonly isPlain: boolean;
+  readonly isQuoted?: boolean;
+  /** Of a true array. */
+  readonly element?: ColumnType;
 }
 
 const oids = {
@@ -61,16 +66,16 @@ export function columnType(oid: number, modifier: number, types: PgTypes): Colum
     type = types.get(oid);
   }
   const sqlName = type ? `"${type.schema.replaceAll('"', '""')}"."${type.name.replaceAll('"', '""')}"` : 'pg_catalog.text';
-  return { logical: logicalType(oid, modifier, type, types), oid, sqlName, isPlain: type?.isPlain ?? false };
+  // The modifier of an array is that of its elements.
+  const element = type && type.element !== 0 ? columnType(type.element, modifier, types) : undefined;
+  const logical: LogicalType = element ? { kind: 'array', of: element.logical } : logicalType(oid, modifier);
+  return { logical, oid, sqlName, isPlain: type?.isPlain ?? false, isQuoted: type?.isQuoted ?? false, ...(element && { element }) };
 }
 
-function logicalType(oid: number, modifier: number, type: PgType | undefined, types: PgTypes): LogicalType {
+function logicalType(oid: number, modifier: number): LogicalType {
   const known = simple.get(oid);
   if (known) return known;
-  if (oid === oids.numeric) return numericType(modifier);
-  // The modifier of an array is that of its elements.
-  if (type && type.element !== 0) return { kind: 'array', of: columnType(type.element, modifier, types).logical };
-  return { kind: 'text' };
+  return oid === oids.numeric ? numericType(modifier) : { kind: 'text' };
 }
 
 /** numeric(p,s): from PostgreSQL 15 on s may be negative, or beyond p; neither is a DECIMAL elsewhere. */

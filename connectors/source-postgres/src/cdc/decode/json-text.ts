@@ -1,0 +1,103 @@
+/** JSON strings as the server writes them (escape_json): short escapes where there are, \u00xx for other controls, all else as it is. */
+import type { LineBuffer } from './line-buffer.js';
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+/** 0: as it is; 1: by its number; else the letter of its short escape. */
+const escapes = new Uint8Array(256);
+escapes.fill(1, 0, 0x20);
+for (const [byte, letter] of [[QUOTE, '"'], [BACKSLASH, '\\'], [8, 'b'], [9, 't'], [10, 'n'], [12, 'f'], [13, 'r']] as const) escapes[byte] = letter.charCodeAt(0);
+const hex = Buffer.from('0123456789abcdef');
+
+/** Longer texts are looked through and then copied at once, in pieces. */
+const copiedByByte = 96;
+const piece = 4096;
+
+export function writeString(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
+  if (end - start > copiedByByte) {
+    writeLongString(out, bytes, start, end);
+    return;
+  }
+  out.reserve((end - start) * 6 + 2);
+  const target = out.bytes;
+  let at = out.at;
+  target[at++] = QUOTE;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    const escape = escapes[byte]!;
+    if (escape === 0) {
+      target[at++] = byte;
+      continue;
+    }
+    target[at++] = BACKSLASH;
+    if (escape !== 1) {
+      target[at++] = escape;
+      continue;
+    }
+    target[at++] = 0x75;
+    target[at++] = 0x30;
+    target[at++] = 0x30;
+    target[at++] = hex[byte >> 4]!;
+    target[at++] = hex[byte & 15]!;
+  }
+  target[at++] = QUOTE;
+  out.at = at;
+}
+
+function writeLongString(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
+  // Of a big value: its own size and some, instead of growing step by step.
+  out.reserve(end - start + Math.max(64, (end - start) >> 4));
+  out.bytes[out.at++] = QUOTE;
+  for (let from = start; from < end; ) {
+    const to = Math.min(from + piece, end);
+    out.reserve((to - from) * 6 + 1);
+    const target = out.bytes;
+    let at = out.at;
+    for (let i = from; i < to; ) {
+      const begin = i;
+      while (i < to && escapes[bytes[i]!] === 0) i++;
+      if (i - begin > copiedByByte) {
+        bytes.copy(target, at, begin, i);
+        at += i - begin;
+      } else {
+        for (let j = begin; j < i; j++) target[at++] = bytes[j]!;
+      }
+      if (i === to) break;
+      const byte = bytes[i++]!;
+      const escape = escapes[byte]!;
+      target[at++] = BACKSLASH;
+      if (escape !== 1) {
+        target[at++] = escape;
+        continue;
+      }
+      target[at++] = 0x75;
+      target[at++] = 0x30;
+      target[at++] = 0x30;
+      target[at++] = hex[byte >> 4]!;
+      target[at++] = hex[byte & 15]!;
+    }
+    out.at = at;
+    from = to;
+  }
+  out.reserve(1);
+  out.bytes[out.at++] = QUOTE;
+}
+
+/** A text in which nothing needs an escape. */
+export function writeQuoted(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
+  out.reserve(end - start + 2);
+  const target = out.bytes;
+  let at = out.at;
+  target[at++] = QUOTE;
+  for (let i = start; i < end; i++) target[at++] = bytes[i]!;
+  target[at++] = QUOTE;
+  out.at = at;
+}
+
+export function writeRaw(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
+  out.reserve(end - start);
+  const target = out.bytes;
+  let at = out.at;
+  for (let i = start; i < end; i++) target[at++] = bytes[i]!;
+  out.at = at;
+}
