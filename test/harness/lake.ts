@@ -12,6 +12,8 @@ export interface Lake {
   /** As `--dest` takes it. */
   readonly uri: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Of a folder. */
+  readonly path?: string;
   /** Names of all objects below it, in byte order. */
   keys(): Promise<string[]>;
   read(key: string): Promise<Buffer>;

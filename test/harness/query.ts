@@ -20,9 +20,11 @@ export async function queryLake<T>(lake: Lake, streams: Readonly<Record<string, 
       if (keys.length === 0) continue;
       const files = await Promise.all(
         keys.map(async (key) => {
-          const file = join(directory, key);
-          await mkdir(dirname(file), { recursive: true });
-          await writeFile(file, await lake.read(key));
+          const file = lake.path === undefined ? join(directory, key) : join(lake.path, key);
+          if (lake.path === undefined) {
+            await mkdir(dirname(file), { recursive: true });
+            await writeFile(file, await lake.read(key));
+          }
           return `'${file.replaceAll("'", "''")}'`;
         }),
       );

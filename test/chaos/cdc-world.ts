@@ -1,0 +1,151 @@
+/**
+ * What the crash tests of change data capture run on: a database under random load, a network that can fail between it and the
+ * source, a folder as the lake, and a sync that either catches up and ends, or goes on.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { folderLake, type Lake } from '../harness/lake.js';
+import { faultyDestination, type FaultyDestination } from '../harness/faulty-destination.js';
+import { until } from '../harness/processes.js';
+import { start, type Outcome, type Running } from '../harness/tapline.js';
+import { startPostgres, type PostgresServer } from '../services/postgres.js';
+import { startToxiproxy, type NetworkProxy } from '../services/toxiproxy.js';
+import type { TestDatabase } from '../services/test-database.js';
+import { createLoad, type CdcLoad, type LoadOptions } from './cdc-load.js';
+import { damage } from './cdc-verify.js';
+import { halfWritten, leftovers } from './state-directory.js';
+
+/** A server of the test's own, that it may kill, and the way to it. */
+export interface CdcServer {
+  readonly postgres: PostgresServer;
+  readonly network: NetworkProxy | undefined;
+  stop(): Promise<void>;
+}
+
+export async function startCdcServer(options: { network?: boolean } = {}): Promise<CdcServer> {
+  const postgres = await startPostgres({
+    // A walsender whose client has gone silent holds its slot for so long. Little memory: decoded transactions are spilled.
+    conf: { wal_sender_timeout: '5s', logical_decoding_work_mem: '64kB', max_replication_slots: 50, max_wal_senders: 50 },
+  });
+  const network = options.network ? await startToxiproxy({ host: postgres.host, port: postgres.port }) : undefined;
+  return {
+    postgres,
+    network,
+    async stop() {
+      await network?.stop();
+      await postgres.stop();
+    },
+  };
+}
+
+export interface StartOptions {
+  readonly continuous?: boolean;
+  /** As TAPLINE_FAILPOINTS takes them. */
+  readonly failpoints?: readonly string[];
+  /** Through the destination that fails as planned. */
+  readonly faulty?: boolean;
+  readonly args?: readonly string[];
+}
+
+export interface CdcWorld {
+  readonly database: TestDatabase;
+  readonly lake: Lake;
+  readonly load: CdcLoad;
+  readonly faulty: FaultyDestination;
+  readonly directory: string;
+  readonly stateDir: string;
+  start(options?: StartOptions): Running;
+  /** Catches up with what is there now. */
+  sync(options?: StartOptions): Promise<Outcome>;
+  /** The `state_id` that was saved last; 0 = none. */
+  stateId(): Promise<number>;
+  /** Of every stream: pending, copying or streaming, as saved. */
+  phases(): Promise<string[]>;
+  /** Waits until another state was saved, or the run has ended. */
+  progress(run: Running, since: number): Promise<boolean>;
+  /** To be called once a run has ended well after the load began: from here on every step of a new row has to come. */
+  copied(): Promise<void>;
+  /** What is doubled, damaged or out of order in the lake, at any moment when no process of the sync runs. */
+  damage(): Promise<string[]>;
+  /** Besides, what is missing, once the load has finished and a run has caught up; and what runs that ended left behind. */
+  finalDamage(): Promise<string[]>;
+  dispose(): Promise<void>;
+}
+
+export const syncName = 'cdc';
+
+export async function createCdcWorld(server: CdcServer, options: LoadOptions): Promise<CdcWorld> {
+  const database = await server.postgres.createDatabase();
+  const lake = await folderLake();
+  const directory = await mkdtemp(join(tmpdir(), 'tapline-cdc-'));
+  const stateDir = join(directory, 'state');
+  const load = await createLoad(database, options);
+  const faulty = await faultyDestination(directory, { path: lake.uri });
+  const source = new URL(database.url);
+  if (server.network) source.port = String(server.network.port);
+  source.search = new URLSearchParams({ schemas: 'public', replication: 'cdc', connect_timeout: '3' }).toString();
+  let firstStreamedBlock: number | undefined;
+  const begin = (given: StartOptions = {}): Running =>
+    start(
+      [
+        'sync', '--source', source.href, ...(given.faulty ? ['--dest', faulty.uri, '--dest-config', faulty.config] : ['--dest', lake.uri]),
+        '--sync', syncName, '--state-dir', stateDir, '--json', '--verbose', '--flush', '200ms', ...(given.continuous ? ['--continuous'] : []), ...(given.args ?? []),
+      ],
+      { cwd: directory, ...(given.failpoints ? { env: { TAPLINE_FAILPOINTS: given.failpoints.join(',') } } : {}) },
+    );
+  const saved = () => readFile(join(stateDir, syncName, 'state.json'), 'utf8').then((text) => JSON.parse(text) as { state_id: number; states: string[] }, () => undefined);
+  const world: CdcWorld = {
+    database,
+    lake,
+    load,
+    faulty,
+    directory,
+    stateDir,
+    start: begin,
+    sync: (given) => begin(given).done,
+    stateId: async () => (await saved())?.state_id ?? 0,
+    async phases() {
+      const states = ((await saved())?.states ?? []).map((text) => JSON.parse(text) as { global?: { stream_states: { stream_state: { phase?: string } }[] } });
+      return states.flatMap(({ global }) => global?.stream_states ?? []).map(({ stream_state: { phase } }) => phase ?? '');
+    },
+    progress: async (run, since) => {
+      let ended = false;
+      void run.done.then(() => (ended = true));
+      await until('a state is saved', async () => ended || (await world.stateId()) > since, 60_000);
+      return !ended;
+    },
+    async copied() {
+      firstStreamedBlock ??= await load.nextBlock();
+    },
+    damage: async () => [...(await damage(lake, firstStreamedBlock === undefined ? {} : { firstStreamedBlock })), ...(await halfWritten(stateDir))],
+    finalDamage: async () => [
+      ...(await damage(lake, { finished: database, ...(firstStreamedBlock === undefined ? {} : { firstStreamedBlock }) })),
+      ...(await leftovers(stateDir, database.password)),
+      ...(await slots(database)),
+    ],
+    async dispose() {
+      await dropDatabase(database);
+      await lake.dispose();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  return world;
+}
+
+/** A sync has one slot, however often it was killed. */
+async function slots(database: TestDatabase): Promise<string[]> {
+  const rows = await database.query<{ name: string }>('SELECT slot_name AS name FROM pg_replication_slots WHERE database = current_database()');
+  return rows.length === 1 ? [] : [`${rows.length} slots instead of one: ${rows.map(({ name }) => name).join(', ')}`];
+}
+
+/** A database whose slot is in use cannot be dropped, and a walsender outlives its client by a moment. */
+export async function dropDatabase(database: TestDatabase): Promise<void> {
+  await until('the slot is free', async () => {
+    const [row] = await database.query<{ busy: number }>(
+      'SELECT count(pg_terminate_backend(active_pid))::int AS busy FROM pg_replication_slots WHERE database = current_database() AND active_pid IS NOT NULL',
+    );
+    return row!.busy === 0;
+  });
+  await database.drop();
+}
