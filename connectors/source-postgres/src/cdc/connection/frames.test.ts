@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Arrival } from './arrival.js';
 import { statusFrame, walkFrames, walStart } from './frames.js';
 import { MessageSplitter } from './message-splitter.js';
-import { sqlStateOf } from './server-message.js';
+import { isWarning, sqlStateOf } from './server-message.js';
 
 function message(type: string, body: Buffer): Buffer {
   const head = Buffer.alloc(5, type);
@@ -27,7 +27,9 @@ function keepalive(walEnd: bigint, asked: boolean): Buffer {
 function walk(bytes: Buffer): string[] {
   const seen: string[] = [];
   walkFrames(bytes, {
-    data: (start, end) => seen.push(`${walStart(bytes, start)}:${bytes.toString('utf8', start, end)}`),
+    data: (start, end) => {
+      seen.push(`${walStart(bytes, start)}:${bytes.toString('utf8', start, end)}`);
+    },
     keepalive: (walEnd, asked) => seen.push(`keepalive ${walEnd} ${asked}`),
   });
   return seen;
@@ -85,4 +87,6 @@ test('an error of the server is known by its code alone', () => {
   expect(sqlStateOf(Buffer.from('SFATAL\0VFATAL\0C57P01\0Mterminating\0\0'))).toBe('57P01');
   expect(sqlStateOf(Buffer.from('\0'))).toBeUndefined();
   expect(sqlStateOf(Buffer.from('Sbroken'))).toBeUndefined();
+  expect(isWarning(Buffer.from('SATTENTION\0VWARNING\0C55000\0\0'), '55000')).toBe(true);
+  expect(isWarning(Buffer.from('SWARNING\0VNOTICE\0C55000\0\0'), '55000')).toBe(false);
 });

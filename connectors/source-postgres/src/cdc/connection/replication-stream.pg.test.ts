@@ -111,6 +111,18 @@ describe.each([14, 18] as const)('the replication stream of PostgreSQL %i', (ver
     expect(bytes).toBeGreaterThan(30_000_000);
   });
 
+  test('a ping is answered with the end of the log, though nothing was changed', async () => {
+    await using stream = await begin(await open());
+    await database.query('CREATE TABLE noise (id int)');
+    const [row] = await database.query<{ lsn: string }>('SELECT pg_current_wal_lsn()::text AS lsn');
+    for (let end = 0n; end < parseLsn(row!.lsn); ) {
+      stream.ping();
+      const frames = (await stream.read())!;
+      walkFrames(frames, { data: () => {}, keepalive: (walEnd) => void (end = walEnd) });
+    }
+    expect(await slotPosition()).toBeLessThan(parseLsn(row!.lsn));
+  });
+
   test('a row of 30 MB is one message', async () => {
     await using stream = await begin(await open());
     await database.query(`INSERT INTO t SELECT 1, string_agg(md5(i::text), '') FROM generate_series(1, 1000000) i`);
@@ -145,10 +157,11 @@ describe.each([14, 18] as const)('the replication stream of PostgreSQL %i', (ver
     expect(await codeOf(begin(stream))).toBe('pg_slot_missing');
   });
 
-  test('a publication that is gone is an error at the first change, never silence', async () => {
+  test('a publication that is gone is an error at the first change, never silence: no commit is read past it', async () => {
     await using stream = await begin(await open(), { publications: ['p', 'Odd "name", with'] });
     await database.query(`INSERT INTO t VALUES (1, 'a')`);
     await expect(readUntil(stream, 'C')).rejects.toMatchObject({ kind: 'config_error', code: 'pg_publication_missing' });
+    await expect(readUntil(stream, 'C')).rejects.toMatchObject({ code: 'pg_publication_missing' });
   });
 
   test('a session that the server ends is transient, and what came before is read first', async () => {

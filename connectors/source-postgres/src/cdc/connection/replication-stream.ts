@@ -16,7 +16,7 @@ import { Arrival } from './arrival.js';
 import { Feedback } from './feedback.js';
 import { MessageSplitter } from './message-splitter.js';
 import { classifyStreamError } from './replication-errors.js';
-import { messageType, sqlStateOf } from './server-message.js';
+import { isWarning, messageType, sqlStateOf } from './server-message.js';
 import { takeOver } from './takeover.js';
 
 export interface StreamOptions {
@@ -172,6 +172,11 @@ export class ReplicationStream implements AsyncDisposable {
     if (this.#feedback.confirm(lsn) && this.#phase === 'streaming') this.#feedback.report(false);
   }
 
+  /** Asks the server where its log ends: a keepalive follows what it has to send. */
+  ping(): void {
+    if (this.#phase === 'streaming' && !this.#error) this.#feedback.report(true);
+  }
+
   /**
    * The last confirmation, before {@link stop}: true when the server has answered after it was sent, false after `timeoutMs` or on a
    * lost connection. What the server sends meanwhile is dropped: read() gives undefined from now on.
@@ -258,7 +263,8 @@ export class ReplicationStream implements AsyncDisposable {
 
   #take(frames: Buffer): void {
     const { keepalive, asked } = this.#arrival.see(frames);
-    if (this.#phase !== 'streaming') return;
+    // What follows a failure is not to be read: the position must stay before it.
+    if (this.#phase !== 'streaming' || this.#error) return;
     if (asked) this.#feedback.report(false);
     if (this.#answered) {
       if (keepalive) this.#answered();
@@ -284,6 +290,10 @@ export class ReplicationStream implements AsyncDisposable {
       case messageType.readyForQuery:
         this.#saidGoodbye?.();
         this.#settleStart?.(false);
+        return;
+      case messageType.notice:
+        // From 18 on changes of a missing publication are skipped with a warning: that is loss.
+        if (isWarning(body, '55000')) this.#fail(this.#classified({ code: '42704' }, true));
         return;
       case messageType.copyDone:
       case messageType.commandComplete:
