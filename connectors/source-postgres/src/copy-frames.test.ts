@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Boundary, type BoundaryMark } from './boundary.js';
-import { CopyFrames, type FrameBlock } from './copy-frames.js';
+import { CopyFrames, type CopyFramesOptions, type FrameBlock } from './copy-frames.js';
 
 const int32 = (n: number): Buffer => { const bytes = Buffer.alloc(4); bytes.writeInt32BE(n); return bytes; };
 const message = (type: string, ...parts: Buffer[]): Buffer => { const body = Buffer.concat(parts); return Buffer.concat([Buffer.from(type), int32(body.length + 4), body]); };
@@ -16,7 +16,7 @@ function stream(rows: string[][], headerAlone: boolean): Buffer {
   ]);
 }
 
-function run(bytes: Buffer, cut: (at: number) => number, options: { fields: number; blockBytes?: number; observe?: Boundary }) {
+function run(bytes: Buffer, cut: (at: number) => number, options: { fields: number; blockBytes?: number; observe?: Boundary } & Pick<CopyFramesOptions, 'tail' | 'order'>) {
   const blocks: FrameBlock[] = [];
   const frames = new CopyFrames({ blockBytes: 4096, ...options, onBlock: (block) => blocks.push(block) });
   frames.prefix = '{"r":{"data":';
@@ -55,6 +55,17 @@ describe('frames of a binary COPY', () => {
       const lastLine = block.bytes.toString().trimEnd().split('\n').at(-1)!;
       expect(block.last).toEqual([`key${(JSON.parse(lastLine) as { r: { data: { i: number } } }).r.data.i}`]);
     }
+  });
+
+  test.each([1, 3, 64, 1000, 65_536, 10_000_000])('cut into pieces of %i bytes, every row ends with the tail and a number of its own', (size) => {
+    const tail = '"_ab_cdc_lsn":1,"_ab_cdc_deleted_at":null';
+    const withTail = (json: string, more: string): string => `{"r":{"data":${json.slice(0, -1)}${json === '{}' ? '' : ','}${more}}}}\n`;
+    const order = (i: number): string => `"_tapline_order":"00000000016b3748${(0xfffffdn + BigInt(i)).toString(16).padStart(16, '0')}"`;
+    const both = run(stream(rows, false), () => size, { fields: 1, tail, order: { prefix: '00000000016b3748', start: 0xfffffdn } });
+    expect(both.text).toBe(rows.map(([json], i) => withTail(json!, `${tail},${order(i)}`)).join(''));
+    expect(both.blocks.at(-1)?.last).toEqual(['end']);
+    const alone = run(stream(rows, false), () => size, { fields: 1, tail });
+    expect(alone.text).toBe(rows.map(([json]) => withTail(json!, tail)).join(''));
   });
 
   test('an error in the middle goes to the driver with all that follows', () => {

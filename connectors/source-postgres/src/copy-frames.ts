@@ -9,6 +9,10 @@ const headerBytes = 19;
 const inputBytes = 131_072;
 const gatheredFrame = 65_536;
 const prefixBytes = 1024;
+const tailBytes = 1024;
+/** Where the input region begins. */
+const inputStart = prefixBytes + tailBytes;
+const orderDigits = 16;
 
 export interface FrameBlock {
   /** Whole lines. */
@@ -32,6 +36,10 @@ export interface CopyFramesOptions {
   /** How many fields follow the JSON. */
   readonly fields: number;
   readonly observe?: RowObserver | undefined;
+  /** Members that each row has after its columns: `"a":1,"b":null`. */
+  readonly tail?: string | undefined;
+  /** A last member, `_tapline_order`: `prefix` and 16 hex digits that count from `start`. */
+  readonly order?: { readonly prefix: string; readonly start: bigint } | undefined;
   readonly onBlock: (block: FrameBlock) => void;
 }
 
@@ -39,6 +47,10 @@ export class CopyFrames {
   readonly #options: CopyFramesOptions;
   readonly #work: Buffer;
   readonly #outStart: number;
+  /** Length of the tail in the work buffer, from its comma to its brace; 0 = none. It lies behind the prefix, and is counted up there. */
+  readonly #tail: number;
+  /** Offset after the last digit of the order. */
+  readonly #orderEnd: number;
   #prefix = Buffer.alloc(0);
   #at: number;
   #rows = 0;
@@ -52,9 +64,13 @@ export class CopyFrames {
 
   constructor(options: CopyFramesOptions) {
     this.#options = options;
-    // One buffer for all: the line's beginning, the input region, the output region. copyWithin() moves bytes without a view.
-    this.#outStart = prefixBytes + inputBytes;
-    this.#work = Buffer.allocUnsafeSlow(this.#outStart + Math.max(options.blockBytes, gatheredFrame) + inputBytes + prefixBytes);
+    // One buffer for all: the line's beginning, its tail, the input region, the output region. copyWithin() moves bytes without a view.
+    this.#outStart = inputStart + inputBytes;
+    this.#work = Buffer.allocUnsafeSlow(this.#outStart + Math.max(options.blockBytes, gatheredFrame) + inputBytes + prefixBytes + tailBytes);
+    const tail = tailOf(options);
+    if (tail.length > tailBytes) throw new RangeError(`a line ends with ${tail.length} bytes`);
+    this.#tail = tail.copy(this.#work, prefixBytes);
+    this.#orderEnd = options.order ? prefixBytes + tail.length - '"}'.length : 0;
     this.#at = this.#outStart;
     this.#starts = Array.from({ length: options.fields }, () => 0);
     this.#ends = Array.from({ length: options.fields }, () => 0);
@@ -76,9 +92,9 @@ export class CopyFrames {
         continue;
       }
       const take = Math.min(chunk.length - from, inputBytes - this.#held);
-      this.#work.set(take === chunk.length ? chunk : chunk.subarray(from, from + take), prefixBytes + this.#held);
+      this.#work.set(take === chunk.length ? chunk : chunk.subarray(from, from + take), inputStart + this.#held);
       from += take;
-      const end = prefixBytes + this.#held + take;
+      const end = inputStart + this.#held + take;
       const stop = this.#frames(end);
       if (stop !== -1) return Buffer.concat([this.#work.subarray(stop, end), chunk.subarray(from)]);
     }
@@ -105,7 +121,8 @@ export class CopyFrames {
     const work = this.#work;
     const blockEnd = this.#outStart + this.#options.blockBytes;
     const prefix = this.#prefix.length;
-    let at = prefixBytes;
+    const tail = this.#tail;
+    let at = inputStart;
     let lastStarts = -1;
     while (at + 5 <= end) {
       const type = work[at];
@@ -146,6 +163,7 @@ export class CopyFrames {
       out += prefix;
       work.copyWithin(out, json, json + length);
       out += length;
+      if (tail > 0) out = this.#appendTail(work, out, length);
       work[out] = 0x7d;
       work[out + 1] = 0x7d;
       work[out + 2] = 0x0a;
@@ -164,9 +182,20 @@ export class CopyFrames {
       }
     }
     if (lastStarts !== -1) this.#remember();
-    work.copyWithin(prefixBytes, at, end);
+    work.copyWithin(inputStart, at, end);
     this.#held = end - at;
     return -1;
+  }
+
+  /** The row's JSON ends at `out`, with a brace. Returns where the tail ends. */
+  #appendTail(target: Buffer, out: number, length: number): number {
+    // A row without columns takes no comma.
+    const from = length > 2 ? prefixBytes : prefixBytes + 1;
+    const end = prefixBytes + this.#tail;
+    if (target === this.#work) target.copyWithin(out - 1, from, end);
+    else this.#work.copy(target, out - 1, from, end);
+    if (this.#orderEnd > 0) countUp(this.#work, this.#orderEnd);
+    return out - 1 + end - from;
   }
 
   #fields(bytes: Buffer, at: number): void {
@@ -191,7 +220,7 @@ export class CopyFrames {
       body += headerBytes;
     }
     const length = int32(this.#work, body + 2);
-    const block = Buffer.allocUnsafeSlow(this.#prefix.length + length + 3);
+    const block = Buffer.allocUnsafeSlow(this.#prefix.length + length + (this.#tail > 0 ? this.#tail - 1 : 0) + 3);
     this.#prefix.copy(block, 0);
     this.#large = { block, at: this.#prefix.length, jsonLeft: length, tail: Buffer.allocUnsafe(next - body - 6 - length), tailAt: 0 };
     this.#fillLarge(this.#work.subarray(0, end), body + 6);
@@ -209,7 +238,8 @@ export class CopyFrames {
     large.tailAt += tail;
     if (large.jsonLeft === 0 && large.tailAt === large.tail.length) {
       this.#large = undefined;
-      large.block.write('}}\n', large.at, 'latin1');
+      const end = this.#tail > 0 ? this.#appendTail(large.block, large.at, large.block.length) : large.at;
+      large.block.write('}}\n', end, 'latin1');
       if (this.#starts.length > 0) {
         this.#fields(large.tail, 0);
         this.#remember(large.tail);
@@ -218,6 +248,25 @@ export class CopyFrames {
       this.#options.onBlock({ bytes: large.block, rows: 1, last: this.#last, mark: this.#options.observe?.mark() });
     }
     return json + tail;
+  }
+}
+
+/** From the comma behind the columns to the brace. */
+function tailOf({ tail, order }: CopyFramesOptions): Buffer {
+  const members = [tail, order && `"_tapline_order":"${order.prefix}${order.start.toString(16).padStart(orderDigits, '0')}"`].filter(Boolean);
+  return Buffer.from(members.length > 0 ? `,${members.join(',')}}` : '');
+}
+
+/** Adds one to the hex digits that end at `end`. */
+function countUp(bytes: Buffer, end: number): void {
+  for (let at = end - 1; ; at--) {
+    const digit = bytes[at]!;
+    if (digit === 0x66) {
+      bytes[at] = 0x30;
+      continue;
+    }
+    bytes[at] = digit === 0x39 ? 0x61 : digit + 1;
+    return;
   }
 }
 

@@ -3,11 +3,11 @@
  * the copy lasts: the driver would make several objects a row, and knows no backpressure.
  */
 import type { Socket } from 'node:net';
-import { CopyFrames, type FrameBlock, type RowObserver } from './copy-frames.js';
+import { CopyFrames, type CopyFramesOptions, type FrameBlock, type RowObserver } from './copy-frames.js';
 
 export type CopyBlock = FrameBlock;
 
-export interface CopyOptions {
+export interface CopyOptions extends Pick<CopyFramesOptions, 'tail' | 'order'> {
   readonly blockBytes: number;
   /** What a line begins with, asked for at each block: it carries the time. */
   readonly prefix: () => string;
