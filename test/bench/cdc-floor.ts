@@ -1,7 +1,7 @@
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { TestDatabase } from '../services/index.js';
+import { benchProgram } from './tapline.js';
 
 /** The least that can read a slot: what any other reader is measured by. */
 export interface Floor {
@@ -14,7 +14,7 @@ export interface Floor {
 /** pg_recvlogical where there is one, else a reader of our own that does as little. */
 export function findFloor(database: TestDatabase): Floor {
   const program = pgRecvlogical();
-  const own = fileURLToPath(new URL('replication-reader.js', import.meta.url));
+  const own = benchProgram('replication-reader.js');
   if (!program) {
     return {
       name: 'plain reader to nothing',

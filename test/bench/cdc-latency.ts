@@ -3,12 +3,11 @@ import { watch } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { TestDatabase } from '../services/index.js';
 import { cdcSource } from './cdc-server.js';
 import { measure } from './measure.js';
 import { pssBytes, sampleProcess, sampleTree } from './proc.js';
-import { syncArgs } from './tapline.js';
+import { benchProgram, syncArgs } from './tapline.js';
 
 export interface LatencyOptions {
   readonly database: TestDatabase;
@@ -131,6 +130,6 @@ async function waitFor(what: string, condition: () => boolean, alive: () => void
 }
 
 async function ask(sql: string): Promise<Record<string, unknown>[]> {
-  const { stdout } = await measure(process.execPath, [fileURLToPath(new URL('duckdb-run.js', import.meta.url)), sql], { memory: false });
+  const { stdout } = await measure(process.execPath, [benchProgram('duckdb-run.js'), sql], { memory: false });
   return JSON.parse(stdout) as Record<string, unknown>[];
 }

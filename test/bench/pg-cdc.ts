@@ -1,7 +1,6 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { TestDatabase } from '../services/index.js';
 import { backlogShape, createEvents, digestOfEvents, foldedEvents, microsInDuckdb, microsInPostgres, runBacklog } from './cdc-backlog.js';
 import { findFloor } from './cdc-floor.js';
@@ -9,7 +8,7 @@ import { cdcLatency, type Latency } from './cdc-latency.js';
 import { cdcSource, lsnOf, startCdcServer } from './cdc-server.js';
 import { measure, medianOf, type Measured } from './measure.js';
 import { megabytes, printTable, ratio, saveResult, seconds, withoutOutput } from './report.js';
-import { summaryOf, syncArgs } from './tapline.js';
+import { benchProgram, summaryOf, syncArgs } from './tapline.js';
 
 export interface PgCdcOptions {
   /** Of the backlog. 0: no backlog. */
@@ -26,8 +25,6 @@ interface Sync {
   /** The run over the backlog. */
   catchUp(): Promise<Measured>;
 }
-
-const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
 /** Changes from a backlog into Parquet and to nothing, beside the least that can read a slot; then the time from a commit to the file. */
 export async function pgCdc({ changes = 1_000_000, repetitions = 3, latencySeconds = 30, save = true }: PgCdcOptions = {}): Promise<void> {
@@ -123,7 +120,7 @@ async function covered(sync: Sync, changes: number): Promise<Measured> {
 /** Each change once, and folded by key the table as it is. */
 async function sameRows(database: TestDatabase, lake: string, changes: number): Promise<void> {
   const files = join(lake, 'public/events/**/*.parquet');
-  const ask = async (sql: string) => JSON.parse((await measure(process.execPath, [script('duckdb-run.js'), sql], { memory: false })).stdout) as Record<string, unknown>[];
+  const ask = async (sql: string) => JSON.parse((await measure(process.execPath, [benchProgram('duckdb-run.js'), sql], { memory: false })).stdout) as Record<string, unknown>[];
   const [counts] = await ask(`SELECT count(*) AS n, count(DISTINCT _tapline_order) AS orders FROM '${files}'`);
   if (Number(counts?.['n']) !== changes || Number(counts?.['orders']) !== changes) throw new Error(`${changes} changes, and in the lake ${JSON.stringify(counts)}`);
   const [theirs] = await database.query(digestOfEvents('events', microsInPostgres));
@@ -139,7 +136,7 @@ async function moved(database: TestDatabase, end: string): Promise<void> {
 
 async function nullDestination(dir: string): Promise<string> {
   const file = join(dir, 'null-destination');
-  await writeFile(file, `#!/bin/sh\nexec '${process.execPath}' '${script('null-destination.js')}' "$@"\n`);
+  await writeFile(file, `#!/bin/sh\nexec '${process.execPath}' '${benchProgram('null-destination.js')}' "$@"\n`);
   await chmod(file, 0o755);
   return file;
 }

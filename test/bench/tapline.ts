@@ -9,6 +9,9 @@ export function syncArgs(options: { source: string; dest: string; stateDir: stri
 
 export const tapline: string = join(workspaceRoot, 'runner', 'bin', 'tapline.js');
 
+/** A program of the benches as it was built: a test that runs from the sources starts it, too. */
+export const benchProgram = (name: string): string => join(workspaceRoot, 'test', 'dist', 'bench', name);
+
 export interface SyncNumbers {
   readonly records: number;
   readonly bytes: number;

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { cdcSource, lsnOf, startCdcServer } from '../bench/cdc-server.js';
 import { measure, type Measured } from '../bench/measure.js';
 import { pssBytes, sampleTree } from '../bench/proc.js';
-import { summaryOf, syncArgs } from '../bench/tapline.js';
+import { benchProgram, summaryOf, syncArgs } from '../bench/tapline.js';
 import { start, type Running } from '../harness/tapline.js';
 import type { PostgresServer, TestDatabase } from '../services/index.js';
 
@@ -73,7 +72,7 @@ export async function createWorld({ conf, seed }: WorldOptions = {}): Promise<Wo
         return run;
       },
       async ask<Row extends Record<string, unknown>>(sql: string) {
-        const { stdout } = await measure(process.execPath, [fileURLToPath(new URL('../bench/duckdb-run.js', import.meta.url)), sql], { memory: false });
+        const { stdout } = await measure(process.execPath, [benchProgram('duckdb-run.js'), sql], { memory: false });
         return JSON.parse(stdout) as Row[];
       },
       files: (table) => join(lake, 'public', table, '**', '*.parquet'),
