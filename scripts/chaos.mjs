@@ -1,19 +1,21 @@
 // npm run chaos -- [--kills 100] [--seed N] [--random]: kill -9 at every named step in every place, then at random moments (see test/chaos).
+// npm run chaos -- --cdc [--kills 200] [--seed N] [--random]: the same of change data capture, with faults of the network and of the destination among it.
 // Prints a line a kill, a tally and the seed that repeats the choices; exits 1 if a row was lost, doubled or damaged. A dozen kills are in `npm test`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { root } from './setup.mjs';
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' }, seed: { type: 'string' }, random: { type: 'boolean', default: false } } });
-const kills = Number(values.kills);
+const { values } = parseArgs({ options: { kills: { type: 'string' }, seed: { type: 'string' }, random: { type: 'boolean', default: false }, cdc: { type: 'boolean', default: false } } });
+const kills = Number(values.kills ?? (values.cdc ? 200 : 100));
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1_000_000));
 if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed)) {
-  console.error('Usage: npm run chaos -- [--kills N] [--seed N] [--random]   (--random: without the named steps)');
+  console.error('Usage: npm run chaos -- [--cdc] [--kills N] [--seed N] [--random]   (--cdc: change data capture only; --random: without the named steps)');
   process.exit(78);
 }
-console.log(`seed ${seed}: repeat with npm run chaos -- --kills ${kills} --seed ${seed}${values.random ? ' --random' : ''}`);
-const args = [join(root, 'scripts', 'test.mjs'), values.random ? 'test/chaos/random' : 'test/chaos', '--disableConsoleIntercept=true'];
-const env = { ...process.env, CHAOS: 'full', CHAOS_KILLS: String(kills), CHAOS_SEED: String(seed) };
+console.log(`seed ${seed}: repeat with npm run chaos --${values.cdc ? ' --cdc' : ''} --kills ${kills} --seed ${seed}${values.random ? ' --random' : ''}`);
+const tests = `test/chaos/${values.cdc ? 'cdc' : ''}${values.random ? (values.cdc ? '-random' : 'random') : ''}`;
+const args = [join(root, 'scripts', 'test.mjs'), tests, '--disableConsoleIntercept=true'];
+const env = { ...process.env, CHAOS: 'full', CHAOS_SEED: String(seed), [values.cdc ? 'CHAOS_CDC_FAULTS' : 'CHAOS_KILLS']: String(kills) };
 const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', env });
 process.exit(status ?? 1);

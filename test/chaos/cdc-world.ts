@@ -2,12 +2,13 @@
  * What the crash tests of change data capture run on: a database under random load, a network that can fail between it and the
  * source, a folder as the lake, and a sync that either catches up and ends, or goes on.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { folderLake, type Lake } from '../harness/lake.js';
 import { faultyDestination, type FaultyDestination } from '../harness/faulty-destination.js';
-import { until } from '../harness/processes.js';
+import { until, untilGone } from '../harness/processes.js';
+import { dropSlots } from '../harness/slots.js';
 import { start, type Outcome, type Running } from '../harness/tapline.js';
 import { startPostgres, type PostgresServer } from '../services/postgres.js';
 import { startToxiproxy, type NetworkProxy } from '../services/toxiproxy.js';
@@ -64,6 +65,8 @@ export interface CdcWorld {
   phases(): Promise<string[]>;
   /** Waits until another state was saved, or the run has ended. */
   progress(run: Running, since: number): Promise<boolean>;
+  /** Waits until every connector has gone that a run started which did not live to note its own end. */
+  connectorsGone(): Promise<void>;
   /** To be called once a run has ended well after the load began: from here on every step of a new row has to come. */
   copied(): Promise<void>;
   /** What is doubled, damaged or out of order in the lake, at any moment when no process of the sync runs. */
@@ -84,7 +87,7 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
   const faulty = await faultyDestination(directory, { path: lake.uri });
   const source = new URL(database.url);
   if (server.network) source.port = String(server.network.port);
-  source.search = new URLSearchParams({ schemas: 'public', replication: 'cdc', connect_timeout: '3' }).toString();
+  source.search = new URLSearchParams({ schemas: 'public', replication: 'cdc', connect_timeout: '3', snapshot_range_bytes: '65536' }).toString();
   let firstStreamedBlock: number | undefined;
   const begin = (given: StartOptions = {}): Running =>
     start(
@@ -115,6 +118,14 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
       await until('a state is saved', async () => ended || (await world.stateId()) > since, 60_000);
       return !ended;
     },
+    async connectorsGone() {
+      const folder = join(stateDir, syncName, 'runs');
+      for (const name of await readdir(folder).catch(() => [])) {
+        if (!name.endsWith('.json')) continue;
+        const record = JSON.parse(await readFile(join(folder, name), 'utf8')) as { ended_at?: string; children: { pid: number }[] };
+        if (record.ended_at === undefined) await Promise.all(record.children.map(({ pid }) => untilGone(pid)));
+      }
+    },
     async copied() {
       firstStreamedBlock ??= await load.nextBlock();
     },
@@ -125,7 +136,8 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
       ...(await slots(database)),
     ],
     async dispose() {
-      await dropDatabase(database);
+      await dropSlots(database);
+      await database.drop();
       await lake.dispose();
       await rm(directory, { recursive: true, force: true });
     },
@@ -137,15 +149,4 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
 async function slots(database: TestDatabase): Promise<string[]> {
   const rows = await database.query<{ name: string }>('SELECT slot_name AS name FROM pg_replication_slots WHERE database = current_database()');
   return rows.length === 1 ? [] : [`${rows.length} slots instead of one: ${rows.map(({ name }) => name).join(', ')}`];
-}
-
-/** A database whose slot is in use cannot be dropped, and a walsender outlives its client by a moment. */
-export async function dropDatabase(database: TestDatabase): Promise<void> {
-  await until('the slot is free', async () => {
-    const [row] = await database.query<{ busy: number }>(
-      'SELECT count(pg_terminate_backend(active_pid))::int AS busy FROM pg_replication_slots WHERE database = current_database() AND active_pid IS NOT NULL',
-    );
-    return row!.busy === 0;
-  });
-  await database.drop();
 }

@@ -1,0 +1,109 @@
+/** What can go wrong while a sync follows a database, and how a crash test brings it about. */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { destinationFaults, type DestinationFault } from '../harness/faulty-destination.js';
+import { descendantsOf, isGone, signal, until } from '../harness/processes.js';
+import type { Running } from '../harness/tapline.js';
+import type { CdcServer, CdcWorld } from './cdc-world.js';
+import type { Random } from './random.js';
+
+/** From outside, at any moment. */
+export const strikes = ['kill source', 'kill destination', 'kill runner', 'kill PostgreSQL', 'cut network', 'stall network', 'slow network'] as const;
+export type Strike = (typeof strikes)[number];
+
+/** Named steps: the process that comes by dies. Those of the first part are passed by a run that has a table to copy only. */
+export const copyPoints = ['cdc.after_slot', 'cdc.in_copy', 'cdc.after_copy'] as const;
+export const points = [
+  'cdc.in_transaction', 'source.after_state', 'source.before_confirm', 'dest.after_stage', 'dest.before_head', 'dest.after_head', 'dest.mid_publish', 'dest.after_publish',
+  'dest.after_echo', 'runner.before_save', 'runner.after_save', 'runner.before_ack', 'runner.after_ack',
+] as const;
+
+export type Fault =
+  | { readonly kind: 'strike'; readonly strike: Strike }
+  | { readonly kind: 'point'; readonly point: string; readonly hit: number }
+  | { readonly kind: 'destination'; readonly fault: DestinationFault };
+
+export const nameOf = (fault: Fault): string =>
+  fault.kind === 'strike' ? fault.strike : fault.kind === 'point' ? `${fault.point}@${fault.hit}` : `destination ${fault.fault}`;
+
+/** The first faults of a world hit the copy. `serial`: which fault of the whole test it is, so that few faults are of many kinds. */
+export function chooseFault(random: Random, { copying, serial, network }: { copying: boolean; serial: number; network: boolean }): Fault {
+  const point = (names: readonly string[]): Fault => ({ kind: 'point', point: random.pick(names), hit: 1 + random.below(4) });
+  if (copying && random.below(3) > 0) {
+    const chosen = random.pick(copyPoints);
+    // There is one slot, and a copy of each of three tables.
+    return { kind: 'point', point: chosen, hit: chosen === 'cdc.after_slot' ? 1 : 1 + random.below(chosen === 'cdc.in_copy' ? 3 : 2) };
+  }
+  switch (serial % 5) {
+    case 1: return { kind: 'destination', fault: random.pick(destinationFaults) };
+    case 2: return point(points.filter((name) => name.startsWith('cdc.') || name.startsWith('source.')));
+    case 4: return point(points.filter((name) => name.startsWith('dest.') || name.startsWith('runner.')));
+    default: return { kind: 'strike', strike: random.pick(strikes.filter((one) => network || !one.endsWith('network'))) };
+  }
+}
+
+/** Brings the strike about; false if there was nothing to hit any more. */
+export async function strikeNow(strike: Strike, at: { run: Running; server: CdcServer; random: Random }): Promise<boolean> {
+  const { run, server, random } = at;
+  if (isGone(run.pid)) return false;
+  const network = server.network!;
+  switch (strike) {
+    case 'kill runner':
+      return signal(run.pid, 'SIGKILL');
+    case 'kill source':
+    case 'kill destination': {
+      const pid = run.connector(strike === 'kill source' ? 'source' : 'destination')?.pid;
+      if (pid === undefined) return false;
+      // A destination in a wrapper are two.
+      const family = [pid, ...descendantsOf(pid).map((child) => child.pid)];
+      return family.map((one) => signal(one, 'SIGKILL')).includes(true);
+    }
+    case 'kill PostgreSQL':
+      await server.postgres.kill9();
+      await sleep(random.below(800));
+      await server.postgres.restart();
+      return true;
+    case 'cut network':
+      await network.cut();
+      await sleep(random.below(500));
+      await network.restore();
+      return true;
+    case 'stall network':
+      await network.stall();
+      // Some are over before anybody notices.
+      await sleep(random.pick([300, 1_000, 3_000]));
+      await network.restore();
+      return true;
+    case 'slow network':
+      await network.latency(50 + random.below(150));
+      await sleep(1_500);
+      await network.restore();
+      return true;
+  }
+}
+
+export interface Armed {
+  readonly failpoints?: readonly string[];
+  readonly faulty?: true;
+  /** Whether it has struck. */
+  struck(): Promise<boolean>;
+}
+
+/** What has to be in place before the run starts. */
+export async function arm(fault: Exclude<Fault, { kind: 'strike' }>, world: CdcWorld): Promise<Armed> {
+  const marker = fault.kind === 'point' ? join(world.directory, 'fired') : world.faulty.marker;
+  await rm(marker, { force: true });
+  const struck = () => readFile(marker).then(() => true, () => false);
+  if (fault.kind === 'point') return { struck, failpoints: [`${fault.point}@${fault.hit}:kill>${marker}`] };
+  await world.faulty.plan(fault.fault);
+  return { struck, faulty: true };
+}
+
+/** Waits until the fault has struck or the run has ended; false: it never came by. */
+export async function untilStruck(armed: Armed, run: Running, timeoutMs: number): Promise<boolean> {
+  let ended = false;
+  void run.done.then(() => (ended = true));
+  await until('the fault strikes', async () => ended || (await armed.struck()), timeoutMs).catch(() => {});
+  return armed.struck();
+}

@@ -1,0 +1,186 @@
+/** What change data capture must survive, one claim at a time. CHAOS=full runs every step in every place. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { isGone } from '../harness/processes.js';
+import { rowsOf } from '../harness/lake.js';
+import type { Outcome } from '../harness/tapline.js';
+import { explain } from '../harness/workspace.js';
+import { createCdcWorld, startCdcServer, syncName, type CdcServer, type CdcWorld, type StartOptions } from './cdc-world.js';
+
+const full = process.env['CHAOS'] === 'full';
+
+let server: CdcServer;
+beforeAll(async () => {
+  server = await startCdcServer();
+});
+afterAll(() => server?.stop());
+
+async function worldOf(seed: string, options: { largest?: number; writers?: number } = {}): Promise<CdcWorld> {
+  const world = await createCdcWorld(server, { seed, pauseMs: 0, largest: 600, writers: 2, ...options });
+  onTestFinished(() => world.dispose());
+  return world;
+}
+
+async function succeeded(run: Promise<Outcome>): Promise<Outcome> {
+  const outcome = await run;
+  expect(outcome.exitCode, explain(outcome)).toBe(0);
+  return outcome;
+}
+
+/** Every row at its last step, a run that catches up, and nothing wrong. */
+async function settled(world: CdcWorld, options?: StartOptions): Promise<void> {
+  await world.load.finish();
+  await succeeded(world.sync(options));
+  expect(await world.finalDamage()).toEqual([]);
+}
+
+/** Runs into the named step; resolves when the process that came by is dead. */
+async function dies(world: CdcWorld, point: string): Promise<Outcome> {
+  const marker = join(world.directory, 'fired');
+  const outcome = await world.sync({ failpoints: [`${point}:kill>${marker}`], args: ['--retries', '0'] });
+  const pid = Number(await readFile(marker, 'utf8').catch(() => expect.fail(`${point} was never reached\n${explain(outcome)}`)));
+  expect(isGone(pid), `${pid} outlived its kill -9`).toBe(true);
+  expect(outcome.exitCode, explain(outcome)).not.toBe(0);
+  expect(outcome.exitCode, explain(outcome)).not.toBe(78);
+  return outcome;
+}
+
+const steps: readonly { point: string; hits: readonly number[]; phase: 'the copy' | 'the stream'; rule: string }[] = [
+  { point: 'cdc.after_slot', hits: [1], phase: 'the copy', rule: 'a slot that was made, and no state says so' },
+  { point: 'cdc.in_copy', hits: [2, 1, 5], phase: 'the copy', rule: 'a copy that was cut off begins again, and one generation is left' },
+  { point: 'cdc.after_copy', hits: [2, 1, 3], phase: 'the copy', rule: 'a copy is over when its state is stored, not before' },
+  { point: 'source.after_state', hits: [2, 1], phase: 'the copy', rule: 'a source that dies right after a STATE' },
+  { point: 'source.before_confirm', hits: [1], phase: 'the copy', rule: 'stored progress holds, though the slot never heard of it' },
+  { point: 'cdc.in_transaction', hits: [1, 2], phase: 'the stream', rule: 'a transaction that was cut off comes again whole, and once' },
+  { point: 'source.after_state', hits: [1, 3], phase: 'the stream', rule: 'a source that dies right after a STATE' },
+  { point: 'source.before_confirm', hits: [1, 2], phase: 'the stream', rule: 'stored progress prevents a replay, though the slot was not moved' },
+  { point: 'dest.after_head', hits: [1, 2], phase: 'the stream', rule: 'written and never answered: the destination is ahead' },
+];
+/** Those of `npm test`; what random faults hit every day is left to them. */
+const cases = steps.flatMap(({ hits, ...step }) => (full ? hits : hits.slice(0, 1)).map((hit) => ({ ...step, hit })));
+
+describe('kill -9 at each named step, then one more run: every change is there once, in order', () => {
+  test.each(cases)('$point@$hit in $phase: $rule', async ({ point, hit, phase }) => {
+    const world = await worldOf(`${point} ${phase}`);
+    await world.load.transactions(phase === 'the copy' ? 25 : 8);
+    if (phase === 'the stream') {
+      await succeeded(world.sync());
+      await world.copied();
+      await world.load.transactions(30);
+    }
+    await dies(world, `${point}@${hit}`);
+    expect(await world.damage(), 'what a reader sees right after the crash').toEqual([]);
+    await world.load.transactions(5);
+    await settled(world);
+  });
+});
+
+describe('the copy and the stream meet exactly', () => {
+  test('changes during the copy are neither lost nor doubled, with two workers and heavy load', async () => {
+    const world = await worldOf('during the copy', { writers: 3, largest: 3_000 });
+    await world.load.transactions(60);
+    const stop = new AbortController();
+    const writing = world.load.write(stop.signal);
+    const outcome = await world.sync().finally(() => stop.abort());
+    expect(outcome.exitCode, explain(outcome)).toBe(0);
+    await writing;
+    await world.copied();
+    expect(await world.damage()).toEqual([]);
+    await world.load.transactions(10);
+    await settled(world);
+    expect(world.load.tally.changes).toBeGreaterThan(5_000);
+  });
+
+  test('a table that is added later is copied while the others go on', async () => {
+    const world = await worldOf('added later');
+    await world.load.transactions(20);
+    await succeeded(world.sync({ args: ['--streams', 'public.keyed'] }));
+    await world.load.transactions(20);
+    const stop = new AbortController();
+    const writing = world.load.write(stop.signal);
+    await succeeded(world.sync().finally(() => stop.abort()));
+    await writing;
+    await world.copied();
+    expect(await world.damage()).toEqual([]);
+    await settled(world);
+  });
+});
+
+describe('the log as it is', () => {
+  test('many changes under one position keep the order in which they were made, over all tables', async () => {
+    const world = await worldOf('one position');
+    await world.database.query('CREATE TABLE one (id int PRIMARY KEY, n int); CREATE TABLE two (id int PRIMARY KEY, n int)');
+    const only = { args: ['--streams', 'public.one,public.two'] };
+    await succeeded(world.sync(only));
+    // One statement a change: 0, 1, 2 … over both tables, each row changed many times.
+    await world.database.query(`DO $$ BEGIN FOR i IN 0..999 LOOP
+      IF i % 2 = 0 THEN INSERT INTO one VALUES (i % 10, i) ON CONFLICT (id) DO UPDATE SET n = i; ELSE INSERT INTO two VALUES (i % 10, i) ON CONFLICT (id) DO UPDATE SET n = i; END IF;
+    END LOOP; END $$`);
+    await succeeded(world.sync(only));
+    const rows = [...(await rowsOf(world.lake, 'public', 'one')), ...(await rowsOf(world.lake, 'public', 'two'))];
+    expect(new Set(rows.map((row) => row['_ab_cdc_lsn'])).size).toBe(1);
+    const ordered = rows.sort((a, b) => (String(a['_tapline_order']) < String(b['_tapline_order']) ? -1 : 1));
+    expect(ordered.map((row) => row['n'])).toEqual(Array.from({ length: 1000 }, (_, i) => i));
+  });
+
+  test.each(full ? [undefined, 'dest.after_head@1', 'dest.mid_publish@1', 'cdc.in_transaction@1', 'source.after_state@1'] : [undefined, 'dest.after_head@1'])('TRUNCATE of two tables in the middle of the stream leaves what came after it, one generation (killed at %s)', async (point) => {
+    const world = await worldOf('truncate');
+    await world.database.query(`CREATE TABLE a (id int PRIMARY KEY, n int); INSERT INTO a SELECT i, 0 FROM generate_series(1, 100) i;
+      CREATE TABLE b (id int PRIMARY KEY, n int) PARTITION BY HASH (id); CREATE TABLE b_0 PARTITION OF b FOR VALUES WITH (MODULUS 1, REMAINDER 0); INSERT INTO b SELECT i, 0 FROM generate_series(1, 100) i`);
+    const only = { args: ['--streams', 'public.a,public.b'] };
+    await succeeded(world.sync(only));
+    await world.database.query('UPDATE a SET n = 1; UPDATE b SET n = 1');
+    await world.database.query('BEGIN; INSERT INTO a VALUES (200, 2); TRUNCATE a, b; INSERT INTO a SELECT i, 3 FROM generate_series(301, 350) i; INSERT INTO b VALUES (301, 3); COMMIT');
+    await world.database.query('UPDATE a SET n = 4 WHERE id = 301; INSERT INTO b VALUES (302, 4); DELETE FROM b WHERE id = 301');
+    if (point) {
+      await world.sync({ failpoints: [`${point}:kill>${join(world.directory, 'fired')}`], args: [...only.args, '--retries', '0'] });
+      await readFile(join(world.directory, 'fired'));
+    }
+    await succeeded(world.sync(only));
+    const seen = async (table: string) => {
+      const rows = (await rowsOf(world.lake, 'public', table)).sort((x, y) => (String(x['_tapline_order']) < String(y['_tapline_order']) ? -1 : 1));
+      expect(new Set(rows.map((row) => row['_airbyte_generation_id'])).size).toBe(1);
+      return rows.map((row) => (row['_ab_cdc_deleted_at'] === null ? `${String(row['id'])}=${String(row['n'])}` : `${String(row['id'])} deleted`));
+    };
+    expect(await seen('a')).toEqual([...Array.from({ length: 50 }, (_, i) => `${301 + i}=3`), '301=4']);
+    expect(await seen('b')).toEqual(['301=3', '302=4', '301 deleted']);
+  });
+});
+
+describe('a slot that is not the one that was left', () => {
+  const slotOf = async (world: CdcWorld): Promise<string> => {
+    const [row] = await world.database.query<{ name: string }>('SELECT slot_name AS name FROM pg_replication_slots WHERE database = current_database()');
+    return row!.name;
+  };
+
+  test.each([
+    ['dropped', false],
+    ['dropped and made again', true],
+  ])('%s by somebody: a config_error that says what is lost and the way on, and never a silent gap', async (_, again) => {
+    const world = await worldOf('slot');
+    await world.load.transactions(5);
+    await succeeded(world.sync());
+    const slot = await slotOf(world);
+    await world.load.transactions(5);
+    await world.database.query(`SELECT pg_drop_replication_slot('${slot}')`);
+    if (again) await world.database.query(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+    const outcome = await world.sync();
+    expect(outcome.exitCode, explain(outcome)).toBe(78);
+    expect(outcome.summary?.error).toMatchObject({ kind: 'config_error' });
+    expect(outcome.summary?.error?.message).toContain(slot);
+    expect(outcome.summary?.error?.message).toMatch(/--full-refresh|on_lost|resnapshot/);
+
+    await succeeded(world.sync({ args: ['--full-refresh'] }));
+    await world.copied();
+    await world.load.transactions(5);
+    await settled(world);
+  });
+
+  test('a run that dies before its first state is saved leaves a slot that the next run takes, and no second one', async () => {
+    const world = await worldOf('orphaned slot');
+    await dies(world, 'runner.before_save@1');
+    await settled(world);
+    expect(await slotOf(world)).toMatch(new RegExp(`^tapline_${syncName}_`));
+  });
+});
