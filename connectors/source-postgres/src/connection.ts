@@ -1,11 +1,17 @@
 /** A session of ours: pinned settings, read-only, and errors that are classified. */
 import type pg from 'pg';
 import type { ConnectorError } from '@tapline/protocol';
-import { classify, type Attempt } from './classify.js';
+import { classify, type Attempt, type Purpose } from './classify.js';
 import { cancel, openClient, type RawClient } from './client.js';
 import type { Config, Target } from './config.js';
 import { CopyOut, type CopyBlock, type CopyOptions } from './copy-out.js';
 import { querySettings } from './settings.js';
+
+export interface TransactionOptions {
+  readonly write?: boolean;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly limitMs?: number;
+}
 
 export class Connection implements AsyncDisposable {
   readonly #client: RawClient;
@@ -40,6 +46,27 @@ export class Connection implements AsyncDisposable {
     return (result.rows ?? []) as Row[];
   }
 
+  /**
+   * As {@link query}, in a transaction of its own, in which `settings` hold. Those that write begin with `BEGIN READ WRITE`.
+   * Beyond `limitMs` the statement is canceled and the connection with it, whatever the server is doing.
+   */
+  async transaction<Row>(statements: readonly string[], { write = false, settings = {}, limitMs }: TransactionOptions = {}): Promise<Row[]> {
+    const timer = limitMs === undefined ? undefined : setTimeout(() => void this.#abort(), limitMs);
+    try {
+      await this.query(write ? 'BEGIN READ WRITE' : 'BEGIN READ ONLY');
+      for (const [name, value] of Object.entries(settings)) await this.query('SELECT pg_catalog.set_config($1, $2, true)', [name, value]);
+      let rows: Row[] = [];
+      for (const statement of statements) rows = await this.query<Row>(statement);
+      await this.query('COMMIT');
+      return rows;
+    } catch (error) {
+      if (!this.#broken) await this.query('ROLLBACK').catch(() => {});
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** See {@link CopyOut}. A consumer that stops early ends the connection. */
   async *copyOut(sql: string, options: CopyOptions): AsyncGenerator<CopyBlock, void, undefined> {
     const copy = new CopyOut(sql, options);
@@ -56,6 +83,11 @@ export class Connection implements AsyncDisposable {
 
   classify(error: unknown, relation?: Attempt['relation']): ConnectorError {
     return classify(error, relation ? { ...this.#target, relation } : this.#target);
+  }
+
+  /** Of a statement that needs what a session of that purpose needs. */
+  classifyFor(purpose: Purpose, error: unknown): ConnectorError {
+    return classify(error, { ...this.#target, purpose });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
