@@ -69,7 +69,7 @@ child.stdin.on('error', () => {});
   } catch {}
   child.stdin.end();
 })();
-(async () => {
+const answered = (async () => {
   let rest = '';
   let held = false;
   for await (const chunk of child.stdout.setEncoding('utf8')) {
@@ -84,5 +84,9 @@ child.stdin.on('error', () => {});
   }
   if (rest) fs.writeSync(1, rest);
 })();
-child.on('close', (code, signal) => setImmediate(() => (signal ? process.kill(process.pid, signal) : process.exit(code))));
+child.on('close', async (code, signal) => {
+  await answered;
+  if (signal) process.kill(process.pid, signal);
+  else process.exit(code);
+});
 `;
