@@ -108,7 +108,7 @@ function readSql({ input, plan, reader, extra, longestLine }: CopyRequest): stri
   const record = ['emitted_at BIGINT', 'meta STRUCT(changes STRUCT(field VARCHAR, "change" VARCHAR, reason VARCHAR)[])'];
   if (members.length > 0) record.push(`data STRUCT(${members.join(', ')})`);
   if (extra && reader === 'walked') record.push('extra VARCHAR');
-  return `read_json(${sqlString(input)}, format = 'newline_delimited', auto_detect = false, maximum_object_size = ${longestLine + 1024}, `
+  return `read_json(${sqlString(input)}, format = 'newline_delimited', records = true, auto_detect = false, maximum_object_size = ${longestLine + 1024}, `
     + `columns = {record: ${sqlString(`STRUCT(${record.join(', ')})`)}})`;
 }
 
