@@ -1,5 +1,5 @@
 /** What the command line plans and the engine runs. */
-import type { CatalogBody, ConfiguredCatalog, SpecBody } from '@tapline/protocol';
+import type { AirbyteStream, CatalogBody, ConfiguredCatalog, ConfiguredStream, SpecBody } from '@tapline/protocol';
 
 /** A connector as a program to start. */
 export interface ConnectorRef {
@@ -29,11 +29,17 @@ export interface SyncPlan {
   readonly destination: ConnectorRef;
   /** Chooses streams, modes and columns out of what was discovered. Throws a `config_error`. */
   readonly configure: (discovered: CatalogBody) => ConfiguredCatalog;
+  /** The same for a stream that appears while the source runs; undefined = it is not wanted. */
+  readonly appeared: (stream: AirbyteStream) => ConfiguredStream | undefined;
+  /** What chooses the streams, as patterns for the source; empty = all. */
+  readonly selection: readonly string[];
   readonly fullRefresh: boolean;
   readonly fromDestination: boolean;
   readonly continuous: boolean;
   readonly flushMs: number | undefined;
   readonly retries: number;
+  /** Once it has saved a state, it tries again for ever after failures that may pass: what runs for months meets outages of hours. */
+  readonly patient: boolean;
   /** A source that says nothing for so long while it is waited for has failed (transient_error). Absent = it may. */
   readonly silenceMs?: number | undefined;
 }
@@ -59,6 +65,11 @@ export interface StreamSummary {
   readonly bytes: number;
 }
 
+export interface Lag {
+  readonly bytes?: number | undefined;
+  readonly seconds?: number | undefined;
+}
+
 /** What the engine tells while it runs. Calls are synchronous and cheap. */
 export interface Reporter {
   progress(progress: {
@@ -69,6 +80,8 @@ export interface Reporter {
     readonly streamsTotal: number;
     /** Sum of the sources' row estimates, where given. */
     readonly estimatedRecords: number | undefined;
+    /** How far the source is behind what it follows, where it says so. */
+    readonly lag: Lag | undefined;
   }): void;
   /** A line for people: warnings, retries, what a connector logged. */
   message(level: 'debug' | 'info' | 'warn' | 'error', text: string): void;

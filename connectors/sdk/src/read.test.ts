@@ -146,6 +146,26 @@ describe('in a session', () => {
     expect(child.confirmed()).toEqual([oneState(1).state, oneState(4).state]);
   });
 
+  test('SIGTERM stops it at the next state, and it stays for the last acks: END says that it was stopped', async () => {
+    const child = read({ config: { count: 1000, delay_ms: 10, every: 10 }, session: session() });
+    await child.until((messages) => count(messages, 'RECORD') > 12);
+    child.kill('SIGTERM');
+    await child.until((messages) => messages.some(isEnd));
+    child.send(ack(20, 5));
+    while (child.confirmed().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(child.process.exitCode).toBeNull();
+    const { code, messages } = await child.end().finished;
+    expect([code, child.confirmed()]).toEqual([143, [oneState(20).state]]);
+    expect(messages.at(-1)!['tapline']).toEqual({ type: 'END', stopped: true });
+    expect(statuses(messages)).toEqual(['one STARTED', 'one INCOMPLETE']);
+  });
+
+  test('stopped, it goes by itself in the end, though nobody closes its stdin', async () => {
+    const child = read({ session: session() });
+    await child.until((messages) => messages.some(isEnd));
+    expect((await child.kill('SIGTERM').finished).code).toBe(143);
+  }, 15_000);
+
   test('a confirmation that fails fails the run', async () => {
     const child = read({ config: { behaviour: 'confirm_fails', count: 1000, delay_ms: 5 }, session: session() });
     await child.until((messages) => count(messages, 'STATE') > 0);

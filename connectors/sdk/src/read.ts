@@ -1,4 +1,5 @@
 /** `read`: pulls the source's generator, and writes what it yields. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   exitCodeOf, ExitCode, failpoint, streamKey, toConnectorError, type ConnectorError, type SourceExtension, type StreamDescriptor,
 } from '@tapline/protocol';
@@ -29,12 +30,18 @@ export async function runRead<Config>(options: ReadOptions<Config>): Promise<num
 
   const reading = new Reading(options);
   let confirmFailure: unknown;
+  let stdinEnded = false;
+  const { promise: failed, resolve: fail } = deferred();
   const acks = extensions.includes('ack') || extensions.includes('end')
     ? new Acks(process.stdin, {
         confirm: extensions.includes('ack') ? confirm : undefined,
-        onEnd: () => reading.ended || shutdown.request('the runner wants no more', ExitCode.ok),
+        onEnd: () => {
+          stdinEnded = true;
+          if (!reading.ended) shutdown.request('the runner wants no more', ExitCode.ok);
+        },
         onFailure: (error) => {
           confirmFailure = error;
+          fail();
           shutdown.request('a confirmation failed', ExitCode.system);
         },
         onJunk: (description) => context.log('WARN', description),
@@ -42,10 +49,11 @@ export async function runRead<Config>(options: ReadOptions<Config>): Promise<num
     : undefined;
 
   const worst = await reading.run();
-  if (acks && extensions.includes('end') && !shutdown.signal.aborted) {
-    await stdout.output.extension({ type: 'END' });
+  if (acks && extensions.includes('end') && !stdinEnded && confirmFailure === undefined) {
+    await stdout.output.extension({ type: 'END', ...(shutdown.signal.aborted && { stopped: true }) });
     failpoint('source.after_end');
-    await Promise.race([acks.done, aborted(shutdown.signal)]);
+    // Whoever was asked to stop stays for the acks of what it sent, but not for ever: they may never come.
+    await Promise.race([acks.done, failed, aborted(shutdown.signal).then(() => sleep(lastAcksMs, undefined, { ref: false }))]);
   }
   await acks?.settled();
   if (confirmFailure !== undefined) throw toConnectorError(confirmFailure);
@@ -215,10 +223,18 @@ const worse = (one: ConnectorError | undefined, other: ConnectorError): Connecto
 
 const closeGraceMs = 2000;
 
+/** Below the grace period that a runner gives: going in good order is better than being killed. */
+const lastAcksMs = 7000;
+
 /** Lets the generator run its `finally`, as far as it does not hang there. */
 async function closeQuietly(iterator: AsyncIterator<SourceItem> | undefined): Promise<void> {
   const closed = iterator?.return?.().catch(() => {});
   await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, closeGraceMs))]);
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve!: () => void;
+  return { promise: new Promise<void>((done) => (resolve = done)), resolve };
 }
 
 const aborted = (signal: AbortSignal): Promise<void> =>

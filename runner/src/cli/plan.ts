@@ -1,5 +1,5 @@
 /** From flags and tapline.yaml to what the engine runs. */
-import { configureCatalog, ruleOfModeFlag, rulesOfList, type StreamRule } from '@tapline/catalog';
+import { configureAppeared, configureCatalog, ruleOfModeFlag, rulesOfList, selectionOf, type ConfigureOptions, type StreamRule } from '@tapline/catalog';
 import { configError } from '@tapline/protocol';
 import { join } from 'node:path';
 import { derivedSyncName, requireSyncName } from '../sync-name.js';
@@ -16,7 +16,7 @@ export async function planSync(context: Context): Promise<SyncPlan> {
   // Whatever can be wrong with the words alone is told before anything is looked up.
   const flush = flags.text('flush') ?? sync?.flush;
   const flushMs = flush === undefined ? undefined : parseDuration(flush, '--flush');
-  const retries = flags.text('retries') === undefined ? (sync?.retries ?? defaultRetries) : parseCount(flags.text('retries')!, '--retries');
+  const retries = flags.text('retries') === undefined ? sync?.retries : parseCount(flags.text('retries')!, '--retries');
   requireTransport(flags.text('transport') ?? sync?.transport);
   const rules = streamRules(context, sync?.rules ?? []);
   const name = flags.text('sync') ?? sync?.name;
@@ -32,23 +32,29 @@ export async function planSync(context: Context): Promise<SyncPlan> {
   const syncName = name ?? derivedSyncName(source.identity, destination.identity);
   context.syncName = syncName;
   const target = await context.withSpecIfAny(destination.ref);
+  const origin = await context.withSpecIfAny(source.ref);
+  const wishes: ConfigureOptions = {
+    rules,
+    defaultRead: source.ref.config['replication'] === 'cdc' ? 'cdc' : 'full_refresh',
+    destinationModes: target.shippedSpec?.supported_destination_sync_modes ?? undefined,
+    destinationLabel: target.label,
+    session: (origin.shippedSpec?.tapline?.extensions.length ?? 0) > 0,
+  };
+  const continuous = flags.on('continuous') || (sync?.continuous ?? false);
   return {
     sync: syncName,
     directory: join(context.stateDirectory, syncName),
-    source: await context.withSpecIfAny(source.ref),
+    source: origin,
     destination: target,
-    configure: (discovered) =>
-      configureCatalog(discovered, {
-        rules,
-        defaultRead: source.ref.config['replication'] === 'cdc' ? 'cdc' : 'full_refresh',
-        destinationModes: target.shippedSpec?.supported_destination_sync_modes ?? undefined,
-        destinationLabel: target.label,
-      }),
+    configure: (discovered) => configureCatalog(discovered, wishes),
+    appeared: (stream) => configureAppeared(stream, wishes),
+    selection: selectionOf(rules),
     fullRefresh: flags.on('full-refresh'),
     fromDestination: flags.on('from-destination'),
-    continuous: flags.on('continuous') || (sync?.continuous ?? false),
+    continuous,
     flushMs,
-    retries,
+    retries: retries ?? defaultRetries,
+    patient: continuous && retries === undefined,
   };
 }
 

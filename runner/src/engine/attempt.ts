@@ -4,7 +4,8 @@
  * stream is COMPLETE only once its source has said so and all its records are on their way.
  */
 import {
-  failpoint, protocolError, stateLine, streamKey, toConnectorError, type CatalogBody, type ConfiguredStream, type ConnectorError,
+  failpoint, protocolError, stateLine, streamKey, toConnectorError, type CatalogBody, type Checkpoint, type ConfiguredStream,
+  type ConnectorError,
 } from '@tapline/protocol';
 import type { Overrides } from '../store/overrides.js';
 import type { StoredState } from '../store/stored-state.js';
@@ -17,7 +18,8 @@ import { diedError, earlyExitError, isCleanStop } from './ending.js';
 import type { StreamPlan } from './plan-streams.js';
 import { renew, type AttemptOutcome, type RunContext } from './run-context.js';
 import { Saver } from './save.js';
-import { extensionsOf } from './session-file.js';
+import { extensionsOf, type Extensions } from './session-file.js';
+import { SourceChanges } from './source-changes.js';
 import { sourceRouter } from './source-router.js';
 import { SourceSide } from './source-side.js';
 import { intentOf, likelyCheckpoint, loadStored, noteApplied, startingPoint, type StartingPoint, type StartQuestion } from './starting-point.js';
@@ -26,14 +28,26 @@ import { StreamTable, type StreamTally } from './stream-table.js';
 
 export const attempt = (context: RunContext): Promise<AttemptOutcome> => new Attempt(context).run();
 
+/** What the pipe needs to know beside where it starts. */
+interface Piping {
+  /** As saved before it begins. */
+  readonly intent: StoredState;
+  readonly overrides: Overrides | undefined;
+  readonly identity: string;
+  /** The highest generation of a stream that anybody knows. */
+  readonly known: (key: string) => number;
+}
+
 class Attempt {
   readonly #c: RunContext;
-  readonly #extensions: { readonly source: readonly string[]; readonly destination: readonly string[] };
+  readonly #extensions: Extensions;
   #destination: DestinationSide | undefined;
   #source: SourceSide | undefined;
   #table!: StreamTable;
   #ledger!: StateLedger;
   #saver!: Saver;
+  /** Of the streams that are read, by key. The source may add to them, and begin generations. */
+  readonly #plans = new Map<string, StreamPlan>();
   /** What ended the attempt before its time; the first one counts. */
   #failure: ConnectorError | undefined;
   readonly #sourceErrors: ConnectorError[] = [];
@@ -48,7 +62,7 @@ class Attempt {
 
   constructor(context: RunContext) {
     this.#c = context;
-    this.#extensions = { source: extensionsOf('source', context.source.spec), destination: extensionsOf('destination', context.destination.spec) };
+    this.#extensions = extensionsOf(context.source.spec, context.destination.spec);
   }
 
   async run(): Promise<AttemptOutcome> {
@@ -75,6 +89,8 @@ class Attempt {
   /** Whoever still runs gets its end in good order, and the grace period for it. */
   async #dispose(): Promise<void> {
     this.#stopSource();
+    // It may be staying for acks that nobody will send.
+    this.#source?.acks?.end();
     if (this.#destination && !this.#destination.inputEnded) {
       void this.#destination.end();
       this.#destination.killAfterGrace();
@@ -100,9 +116,11 @@ class Attempt {
     let start = startingPoint(this.#c, question, this.#keepsCheckpoint ? likelyCheckpoint(stored) : undefined);
     await this.#startDestination(streams, start.streams, identity);
     let epoch = 0;
+    let held: Checkpoint | null = null;
     if (this.#keepsCheckpoint) {
       const { checkpoint, ...opened } = await this.#destination!.opened(this.#c.timing.openMs);
       epoch = opened.epoch;
+      held = checkpoint;
       start = startingPoint(this.#c, question, checkpoint);
       // Of the attempt before this one: what it did not live to hear.
       progress.stored(progress.ledger?.storedUpTo(checkpoint?.state_id ?? 0) ?? []);
@@ -115,7 +133,8 @@ class Attempt {
     const applied = await noteApplied(this.#c, overrides, start.streams);
     await this.#c.store.save(intent);
     for (const { key, generation } of start.streams) progress.generations.set(key, generation.id);
-    await this.#pipe(streams, start, { intent, overrides: applied, identity });
+    const known = (key: string): number => Math.max(stored?.generations[key]?.id ?? 0, held?.generations[key] ?? 0);
+    await this.#pipe(streams, start, { intent, overrides: applied, identity, known });
   }
 
   get #keepsCheckpoint(): boolean {
@@ -154,10 +173,11 @@ class Attempt {
   async #pipe(
     streams: readonly ConfiguredStream[],
     start: StartingPoint,
-    { intent, overrides, identity }: { readonly intent: StoredState; readonly overrides: Overrides | undefined; readonly identity: string },
+    { intent, overrides, identity, known }: Piping,
   ): Promise<void> {
     const { progress, reporter, timing, store } = this.#c;
     const undone = start.streams.filter((stream) => !stream.done);
+    for (const stream of undone) this.#plans.set(stream.key, stream);
     for (const { key, done } of start.streams) if (done) progress.completedBefore(key);
     this.#table = new StreamTable(streams.filter(({ stream }) => undone.some(({ key }) => key === streamKey(stream))));
     progress.attempt(this.#table, new Set(undone.filter(({ fresh }) => fresh).map(({ key }) => key)));
@@ -176,8 +196,9 @@ class Attempt {
     const ticking = setInterval(() => progress.report(reporter), timing.progressMs);
     try {
       if (this.#extensions.destination.includes('generation')) await this.#begin(undone);
-      if (undone.length > 0) await this.#read(streams, { ...start, streams: undone }, identity);
-      await this.#finish(undone);
+      const changes = new SourceChanges(this.#c, { table: this.#table, ledger: this.#ledger, streams, plans: this.#plans, known });
+      if (undone.length > 0) await this.#read(streams, { ...start, streams: undone }, { identity, changes });
+      await this.#finish();
     } finally {
       clearInterval(ticking);
       progress.report(reporter);
@@ -196,7 +217,7 @@ class Attempt {
     }
   }
 
-  async #read(streams: readonly ConfiguredStream[], start: StartingPoint, identity: string): Promise<void> {
+  async #read(streams: readonly ConfiguredStream[], start: StartingPoint, { identity, changes }: { readonly identity: string; readonly changes: SourceChanges }): Promise<void> {
     const { source, plan, record, timing, reporter, signals } = this.#c;
     if (this.#failure) return;
     const { ref, redact } = source;
@@ -210,11 +231,11 @@ class Attempt {
       ref, args, timing,
       session: extensions.length > 0,
       router: sourceRouter(this.#c, {
-        table: this.#table, ledger: this.#ledger, extensions: this.#extensions,
-        onEnd: () => this.#source!.end(),
+        table: this.#table, ledger: this.#ledger, extensions: this.#extensions, changes,
+        onEnd: (stopped) => this.#source!.end(stopped),
         onError: (error) => {
-          // What a source says while it is being stopped is about being stopped.
-          if (!this.#stopping) this.#sourceErrors.push(error);
+          // What a source says while it is being stopped is about being stopped; after its END it is about the last acks.
+          if (!this.#stopping || this.#source!.saidEnd) this.#sourceErrors.push(error);
         },
       }),
       silenceMs: plan.silenceMs,
@@ -241,14 +262,14 @@ class Attempt {
   }
 
   /** The source has ended, or was ended: the destination gets its end, saves come in, the source its acks. */
-  async #finish(plans: readonly StreamPlan[]): Promise<void> {
+  async #finish(): Promise<void> {
     const destination = this.#destination!;
     const source = this.#source;
     // Without END its exit says whether it is done.
     if (source && !source.saidEnd) await source.done;
     failpoint('runner.after_end');
     const lost = this.#lost || (destination.child.exit !== undefined && !destination.inputEnded);
-    const ending = { ended: source?.saidEnd ?? false, exit: source?.child.exit, errors: this.#sourceErrors };
+    const ending = { ended: source?.finished ?? false, exit: source?.child.exit, errors: this.#sourceErrors };
     const complete = source && !this.#failure && !this.#interrupted && !lost ? completedStreams(this.#table.streams, ending) : [];
     this.#finishing = complete.length > 0;
     await this.#sayComplete(complete);
@@ -269,9 +290,9 @@ class Attempt {
     }
     const stored = !this.#failure ? complete : [];
     if (source) await this.#dismiss(source);
-    for (const tally of stored) this.#committed(tally, plans);
+    for (const tally of stored) this.#committed(tally);
     this.#judge(new Set(stored.map(({ key }) => key)));
-    await this.#saveGenerations(plans, stored);
+    await this.#saveGenerations(stored);
   }
 
   /** The source's stdin closes: it confirms what was acknowledged, and goes. */
@@ -298,12 +319,11 @@ class Attempt {
     }
   }
 
-  #committed(tally: StreamTally, plans: readonly StreamPlan[]): void {
+  #committed(tally: StreamTally): void {
     const { progress, reporter } = this.#c;
     const uncovered = tally.records - tally.recordsAtState;
     progress.completed(tally);
-    const plan = plans.find(({ key }) => key === tally.key)!;
-    if (plan.generation.signature.startsWith('full_refresh')) progress.done.add(tally.key);
+    if (this.#plans.get(tally.key)!.generation.signature.startsWith('full_refresh')) progress.done.add(tally.key);
     else if (uncovered > 0) {
       reporter.message('warn', `${uncovered} records of ${tally.key} came after its last state: no checkpoint covers them, and the next run may read them again`);
     }
@@ -312,18 +332,22 @@ class Attempt {
   /** Gives every stream its status; a stream that was left without a reason is a failure of its own. */
   #judge(stored: ReadonlySet<string>): void {
     const left = this.#table.streams.filter(({ key }) => !stored.has(key));
+    // A run without an end that stopped well has done all that could be done of a stream which is not in the middle of a copy.
+    const exit = this.#source?.child.exit;
+    const wellStopped = this.#c.plan.continuous && this.#interrupted && !this.#failure && exit !== undefined && isCleanStop(exit);
     for (const tally of left) {
       const touched = tally.records > 0 || tally.status !== undefined;
-      this.#c.progress.set(tally.key, tally.error ? 'failed' : touched ? 'incomplete' : 'skipped');
+      const done = wellStopped && this.#plans.get(tally.key)!.generation.complete;
+      this.#c.progress.set(tally.key, tally.error ? 'failed' : done ? 'succeeded' : touched ? 'incomplete' : 'skipped');
     }
     if (left.length > 0 && !this.#failure && !this.#interrupted && this.#sourceErrors.length === 0) {
       this.#failure = incompleteError(this.#c.source.ref.label, left);
     }
   }
 
-  async #saveGenerations(plans: readonly StreamPlan[], stored: readonly StreamTally[]): Promise<void> {
+  async #saveGenerations(stored: readonly StreamTally[]): Promise<void> {
     if (stored.length === 0) return;
-    const done = plans.filter(({ key }) => stored.some((tally) => tally.key === key));
+    const done = [...this.#plans.values()].filter(({ key }) => stored.some((tally) => tally.key === key));
     const generations = Object.fromEntries(done.map(({ key, generation }) => [key, { ...generation, complete: true }]));
     await this.#saver.complete(generations, stored.length === this.#table.streams.length && !this.#failure);
   }

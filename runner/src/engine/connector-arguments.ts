@@ -23,7 +23,7 @@ export async function argumentsOf(context: RunContext, role: 'source' | 'destina
   ];
   if (states.length > 0) args.push('--state', await files.write(`${role}-state`, stateFile(states)));
   if (extensions.length > 0) {
-    const session = sessionOf({ plan, runId, identity, extensions, scratch: await files.scratch(`${role}-scratch`) });
+    const session = sessionOf({ role, plan, runId, identity, extensions, scratch: await files.scratch(`${role}-scratch`) });
     args.push('--session', await files.write(`${role}-session`, JSON.stringify(session)));
   }
   return args;

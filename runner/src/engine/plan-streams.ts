@@ -5,7 +5,7 @@
 import { streamKey, summarizeState, type Checkpoint, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
 import type { Overrides } from '../store/overrides.js';
 import type { StoredGeneration, StoredState } from '../store/stored-state.js';
-import { dropStream, hasStateOf } from './drop-stream.js';
+import { dropStream, hasStateOf, isShared } from './drop-stream.js';
 
 export interface PlanQuestion {
   readonly streams: readonly ConfiguredStream[];
@@ -45,7 +45,9 @@ export function planStreams(question: PlanQuestion): StartPlan {
   const all = legacy && anew.size > 0;
   const streams = question.streams.map((stream) => planStream(question, stream, all || anew.has(streamKey(stream.stream))));
   const fresh = streams.filter((stream) => stream.fresh);
-  return { streams, states: all ? [] : fresh.reduce<readonly string[]>((states, { key }) => dropStream(states, key), question.states) };
+  const left = fresh.reduce<readonly string[]>((states, { key }) => dropStream(states, key), question.states);
+  // To forget the position is to forget the shared one, too, unless streams that are not selected live by it.
+  return { streams, states: all ? [] : question.refresh ? left.filter((state) => !isShared(state)) : left };
 }
 
 /** Mode and cursor, as one text: a state and the rows of one mean nothing to another. */

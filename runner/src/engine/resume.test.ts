@@ -29,10 +29,12 @@ describe('destination first', () => {
     expect(() => ask({ stored: saved(5, [body('a', 1)]), checkpoint })).toThrow(expect.objectContaining({ kind: 'config_error', message: expect.stringMatching(/--from-destination.*--full-refresh/) }));
   });
 
-  test('--from-destination takes what it holds, --full-refresh nothing; ids rise all the same', () => {
+  test('--from-destination takes what it holds; so does --full-refresh, for streams that are not selected; ids rise all the same', () => {
     const question = { stored: saved(5, [body('a', 1)]), checkpoint: held(4, [body('a', 0)]) };
     expect(ask({ ...question, fromDestination: true })).toMatchObject({ states: [body('a', 0)], stateId: 5 });
-    expect(ask({ ...question, fullRefresh: true })).toMatchObject({ states: [], stateId: 5 });
+    expect(ask({ ...question, fullRefresh: true })).toMatchObject({ states: [body('a', 0)], stateId: 5 });
+    expect(ask({ ...question, fullRefresh: true, checkpoint: null })).toMatchObject({ states: [], stateId: 5 });
+    expect(ask({ ...question, fullRefresh: true, source: 'other' })).toMatchObject({ states: [], stateId: 5 });
   });
 
   test('we have nothing: take it if the source is the same, or unknown', () => {

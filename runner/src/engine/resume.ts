@@ -36,7 +36,7 @@ export function resumeFrom(question: ResumeQuestion): ResumePoint {
   const theirs = checkpoint?.state_id ?? 0;
   const stateId = Math.max(mine, theirs);
   // Each of these means: whatever was there, we start from this.
-  if (fullRefresh) return { states: [], stateId, origin: 'nothing' };
+  if (fullRefresh) return { states: besideRefreshed(question), stateId, origin: 'nothing' };
   if (overrides?.replace) return { states: overrides.states, stateId, origin: 'override' };
   refuseOtherSource(question);
 
@@ -49,6 +49,17 @@ export function resumeFrom(question: ResumeQuestion): ResumePoint {
   })();
   if (!overrides) return point;
   return { ...point, states: overrides.states.reduce<string[]>(mergeStates, [...point.states]), origin: 'override' };
+}
+
+/**
+ * A full refresh forgets the streams that are selected (their states are taken out later). Those of others stay, as far as the
+ * destination has what they stand for, and they are of this source.
+ */
+function besideRefreshed({ stored, checkpoint, source }: ResumeQuestion): readonly string[] {
+  const known = checkpoint === undefined ? stored : checkpoint;
+  if (!known || (known.source && source && known.source !== source)) return [];
+  if (checkpoint === undefined) return known.states;
+  return stored && checkpoint?.state_id === stored.state_id ? inBoth(stored.states, known.states) : known.states.map(untagState);
 }
 
 /**

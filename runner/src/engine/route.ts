@@ -15,10 +15,10 @@ const none: Buffer[] = [];
 export interface RouteEvents {
   /** A STATE line. Returns what goes to the destination in its place, or undefined for nothing. Throws on a broken protocol. */
   state(line: Buffer): Buffer | undefined;
-  /** A TAPLINE line. True = it goes to the destination as it is. */
-  extension(line: Buffer, envelope: Envelope): boolean;
-  /** Any other message: LOG, TRACE, CONTROL, or a type that nobody knows. */
-  message(line: Buffer, envelope: Envelope): void;
+  /** A TAPLINE line. True = it goes to the destination as it is; bytes = these in its place, whole lines. */
+  extension(line: Buffer, envelope: Envelope): boolean | Buffer;
+  /** Any other message: LOG, TRACE, CONTROL, or a type that nobody knows. Returns what goes to the destination for it. */
+  message(line: Buffer, envelope: Envelope): Buffer | undefined;
   /** A line that is no message. */
   junk(line: Buffer, number: number): void;
   /** The first record of a stream that is not in the catalog. Its records are not forwarded. */
@@ -131,15 +131,27 @@ export class Router {
         case 'STATE':
           return this.#events.state(text);
         case 'TAPLINE':
-          return this.#events.extension(text, envelope) ? line : undefined;
+          return this.#extension(text, line, envelope);
         default:
-          this.#events.message(text, envelope);
-          return undefined;
+          return this.#events.message(text, envelope);
       }
     } catch (error) {
       this.#failure = error as ConnectorError;
       return undefined;
     }
+  }
+
+  #extension(text: Buffer, line: Buffer, envelope: Envelope): Buffer | undefined {
+    const sent = this.#events.extension(text, envelope);
+    return typeof sent === 'boolean' ? (sent ? line : undefined) : sent;
+  }
+
+  /** The table has another stream now: what was learned of names may not hold any more. */
+  streamsChanged(): void {
+    this.#last = undefined;
+    this.#compact.clear();
+    this.#beginnings.length = 0;
+    this.#unknown.clear();
   }
 
   #notWhole(text: Buffer, unterminated: boolean): void {

@@ -1,6 +1,7 @@
 /** What a run has achieved, over all its attempts: the material of progress and summary. */
 import { streamKey, type ConfiguredStream, type ConnectorError } from '@tapline/protocol';
-import type { Reporter, StreamSummary, SyncSummary } from '../types.js';
+import type { StoredGeneration } from '../store/stored-state.js';
+import type { Lag, Reporter, StreamSummary, SyncSummary } from '../types.js';
 import type { Covered, SentState, StateLedger } from './state-ledger.js';
 import type { StreamTable, StreamTally } from './stream-table.js';
 
@@ -14,6 +15,8 @@ interface StreamProgress {
   recordsBefore: number;
   bytesBefore: number;
   status: StreamSummary['status'];
+  /** A generation that the source began and has not completed, and what was counted when it began: it may be begun anew. */
+  open: { readonly id: number; readonly records: number; readonly bytes: number } | undefined;
 }
 
 export class RunProgress {
@@ -22,6 +25,8 @@ export class RunProgress {
   #table: StreamTable | undefined;
   #syncEstimate: number | undefined;
   statesSaved = 0;
+  /** As the source said last. */
+  lag: Lag | undefined;
   /** Full refreshes that are complete: an attempt that follows leaves them out. */
   readonly done = new Set<string>();
   /** The last attempt's. */
@@ -34,7 +39,7 @@ export class RunProgress {
       const key = streamKey(stream);
       if (this.#streams.has(key)) continue;
       const { name, namespace } = stream;
-      this.#streams.set(key, { name, namespace: namespace ?? undefined, records: 0, bytes: 0, recordsBefore: 0, bytesBefore: 0, status: 'skipped' });
+      this.#streams.set(key, { name, namespace: namespace ?? undefined, records: 0, bytes: 0, recordsBefore: 0, bytesBefore: 0, status: 'skipped', open: undefined });
     }
   }
 
@@ -42,7 +47,10 @@ export class RunProgress {
   attempt(table: StreamTable, fresh: ReadonlySet<string>): void {
     this.#table = table;
     for (const [key, stream] of this.#streams) {
-      if (fresh.has(key)) stream.records = stream.bytes = 0;
+      if (fresh.has(key)) {
+        stream.records = stream.bytes = 0;
+        stream.open = undefined;
+      }
       stream.recordsBefore = stream.records;
       stream.bytesBefore = stream.bytes;
     }
@@ -50,8 +58,20 @@ export class RunProgress {
 
   /** The destination has these, and so has the state file. */
   stored(states: readonly SentState[]): void {
-    for (const { covered } of states) this.covered(covered);
+    for (const { covered, generations } of states) {
+      for (const [key, generation] of generations) this.#generation(key, generation);
+      this.covered(covered);
+    }
     this.statesSaved += states.filter(({ body }) => body !== undefined).length;
+  }
+
+  /** What was read of a generation that begins anew comes again: it counts once. */
+  #generation(key: string, { id, complete }: StoredGeneration): void {
+    const stream = this.#streams.get(key);
+    if (!stream) return;
+    if (stream.open && stream.open.id !== id) [stream.records, stream.bytes] = [stream.open.records, stream.open.bytes];
+    if (complete) stream.open = undefined;
+    else if (stream.open?.id !== id) stream.open = { id, records: stream.records, bytes: stream.bytes };
   }
 
   /** A stream that the attempt before this one completed, though that ended before we knew. */
@@ -98,7 +118,7 @@ export class RunProgress {
       if (tally?.estimate !== undefined) estimated = (estimated ?? 0) + tally.estimate;
     }
     reporter.progress({
-      records, bytes, seconds: this.#seconds(), streamsDone, streamsTotal: this.#streams.size, estimatedRecords: estimated ?? this.#syncEstimate,
+      records, bytes, seconds: this.#seconds(), streamsDone, streamsTotal: this.#streams.size, estimatedRecords: estimated ?? this.#syncEstimate, lag: this.lag,
     });
   }
 

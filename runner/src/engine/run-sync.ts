@@ -76,10 +76,12 @@ async function attempts(base: Base): Promise<AttemptOutcome> {
     const error = worst(outcome.errors);
     if (!error || outcome.interrupted) return finish(context, outcome);
     if (outcome.progressed) before = noFailures;
-    const retry = retryAfter(error, before, { retries: plan.retries, timing, random: Math.random() });
+    const retries = plan.patient && base.progress.statesSaved > 0 ? Infinity : plan.retries;
+    const retry = retryAfter(error, before, { retries, timing, random: Math.random() });
     if (!retry) return finish(context, outcome);
     before = retry.next;
-    reporter.message('warn', `${error.message}; trying again in ${(retry.waitMs / 1000).toFixed(1)} s (${before.failures} of ${plan.retries})`);
+    const nth = retries === Infinity ? `attempt ${before.failures}` : `${before.failures} of ${retries}`;
+    reporter.message('warn', `${error.message}; trying again in ${(retry.waitMs / 1000).toFixed(1)} s (${nth})`);
     try {
       await sleep(retry.waitMs, undefined, { signal: signals.first });
     } catch {

@@ -1,6 +1,6 @@
 /** Saves what came back, one file at a time, and only then lets it be acknowledged. */
-import { failpoint, mergeStates, systemError, transientError, type ConnectorError } from '@tapline/protocol';
-import { withoutSaved, type Overrides } from '../store/overrides.js';
+import { failpoint, mergeStates, summarizeState, systemError, transientError, type ConnectorError } from '@tapline/protocol';
+import { withoutDone, withoutSaved, type Overrides } from '../store/overrides.js';
 import type { StateStore } from '../store/state-store.js';
 import type { StoredGeneration, StoredState } from '../store/stored-state.js';
 import type { SentState } from './state-ledger.js';
@@ -51,7 +51,7 @@ export class Saver {
     await this.settled();
     if (this.#failed) return;
     await this.#write({ ...this.#stored, generations: { ...this.#stored.generations, ...generations } });
-    if (allDone && this.#overrides) await this.#options.store.writeOverrides((this.#overrides = undefined));
+    if (allDone && this.#overrides) await this.#options.store.writeOverrides((this.#overrides = withoutDone(this.#overrides)));
   }
 
   async #saveAll(): Promise<void> {
@@ -72,14 +72,17 @@ export class Saver {
   async #save(states: readonly SentState[]): Promise<void> {
     let merged = this.#stored.states;
     let id = this.#stored.state_id;
+    let { generations } = this.#stored;
     for (const state of states) {
-      if (state.body !== undefined) merged = mergeStates(merged, state.body);
+      // What is there of another kind is of a run before, in another mode; within a run kinds cannot differ.
+      if (state.body !== undefined) merged = mergeStates(merged.filter((other) => summarizeState(other).kind === state.kind), state.body);
+      if (state.generations.size > 0) generations = { ...generations, ...Object.fromEntries(state.generations) };
       id = Math.max(id, state.id);
     }
     const before = new Set(this.#stored.states);
     const changed = merged.some((state) => !before.has(state));
     failpoint('runner.before_save');
-    await this.#write({ ...this.#stored, states: [...merged], state_id: id });
+    await this.#write({ ...this.#stored, states: [...merged], state_id: id, generations });
     if (this.#overrides) await this.#consume(states);
     failpoint('runner.after_save');
     this.#options.onSaved(states, changed);

@@ -3,17 +3,28 @@ import type { SyncPlan } from '../types.js';
 
 /** Extensions that the runner uses, of those that a connector may advertise. */
 const used = {
-  source: ['ack', 'end', 'schema', 'generation'],
+  source: ['ack', 'end', 'lag', 'schema', 'generation', 'partial'],
   destination: ['checkpoint', 'schema', 'generation', 'partial'],
 } as const;
+/** What a source may only send to a destination that takes it. */
+const passedOn: readonly string[] = ['schema', 'generation', 'partial'];
 
-/** Those in use with this connector; none = no session, and nothing of the extensions is read or written. */
-export function extensionsOf(role: 'source' | 'destination', spec: SpecBody | undefined): string[] {
-  const advertised = spec?.tapline?.extensions ?? [];
-  return used[role].filter((extension) => advertised.includes(extension));
+export interface Extensions {
+  readonly source: readonly string[];
+  readonly destination: readonly string[];
+}
+
+/** Those in use with each connector; none = no session, and nothing of the extensions is read or written. */
+export function extensionsOf(source: SpecBody | undefined, destination: SpecBody | undefined): Extensions {
+  const [theirs, ours] = [source?.tapline?.extensions ?? [], destination?.tapline?.extensions ?? []];
+  return {
+    source: used.source.filter((extension) => theirs.includes(extension) && (!passedOn.includes(extension) || ours.includes(extension))),
+    destination: used.destination.filter((extension) => ours.includes(extension)),
+  };
 }
 
 export interface SessionOptions {
+  readonly role: 'source' | 'destination';
   readonly plan: SyncPlan;
   readonly runId: string;
   readonly identity: string;
@@ -21,7 +32,7 @@ export interface SessionOptions {
   readonly scratch: string;
 }
 
-export function sessionOf({ plan, runId, identity, extensions, scratch }: SessionOptions): Session {
+export function sessionOf({ role, plan, runId, identity, extensions, scratch }: SessionOptions): Session {
   return {
     version: 1,
     run_id: runId,
@@ -29,6 +40,7 @@ export function sessionOf({ plan, runId, identity, extensions, scratch }: Sessio
     source: identity,
     extensions: [...extensions],
     continuous: plan.continuous,
+    ...(role === 'source' && { selection: [...plan.selection] }),
     // A destination commits at a STATE: to commit as often as it was told to, it must get them as often.
     state_interval_ms: Math.min(5_000, plan.flushMs ?? 5_000),
     // Else the destination's own configuration says.

@@ -1,8 +1,10 @@
 /** What each message of a source means to a run. */
-import { stateBodyOf, stateLine, streamKey, type ConnectorError, type StreamDescriptor } from '@tapline/protocol';
+import { LagMessage, protocolError, stateBodyOf, stateLine, streamKey, type ConnectorError, type StreamDescriptor } from '@tapline/protocol';
 import { takeMessage } from './connector-messages.js';
 import { Router } from './route.js';
 import { renew, type RunContext } from './run-context.js';
+import type { Extensions } from './session-file.js';
+import type { SourceChanges } from './source-changes.js';
 import type { StateLedger } from './state-ledger.js';
 import type { StreamTable } from './stream-table.js';
 
@@ -10,17 +12,20 @@ export interface SourceRouterOptions {
   readonly table: StreamTable;
   readonly ledger: StateLedger;
   /** Those in use. */
-  readonly extensions: { readonly source: readonly string[]; readonly destination: readonly string[] };
-  readonly onEnd: () => void;
+  readonly extensions: Extensions;
+  readonly changes: SourceChanges;
+  /** `stopped`: it was asked to stop, and did. */
+  readonly onEnd: (stopped: boolean) => void;
   readonly onError: (error: ConnectorError) => void;
 }
-
-const passedOn: Readonly<Record<string, string>> = { SCHEMA: 'schema', GENERATION: 'generation' };
 
 export function sourceRouter(context: RunContext, options: SourceRouterOptions): Router {
   const { source, reporter, progress } = context;
   const { ref, redact, junk } = source;
-  const { table, ledger, extensions } = options;
+  const { table, ledger, extensions, changes } = options;
+  const uses = (extension: string): boolean => extensions.source.includes(extension);
+  /** What a message that is not forwarded itself brings the destination. */
+  let forDestination: Buffer | undefined;
   const listener = {
     error: (error: ConnectorError): void => {
       const tally = error.stream && table.find(error.stream as StreamDescriptor);
@@ -30,6 +35,10 @@ export function sourceRouter(context: RunContext, options: SourceRouterOptions):
     status: (descriptor: StreamDescriptor, status: 'STARTED' | 'RUNNING' | 'COMPLETE' | 'INCOMPLETE'): void => {
       const tally = table.find(descriptor);
       if (tally) tally.status = status;
+      // At its end a run says COMPLETE of all; a run without an end does not wait for that.
+      if (status === 'COMPLETE' && context.plan.continuous && uses('end') && extensions.destination.includes('generation')) {
+        forDestination = changes.complete(descriptor);
+      }
     },
     estimate: (descriptor: StreamDescriptor | undefined, rows: number): void => {
       const tally = descriptor && table.find(descriptor);
@@ -38,7 +47,7 @@ export function sourceRouter(context: RunContext, options: SourceRouterOptions):
     },
     config: (config: Readonly<Record<string, unknown>>): void => renew(source, context, config),
   };
-  return new Router(table, {
+  const router: Router = new Router(table, {
     state: (line) => Buffer.from(stateLine(ledger.send(stateBodyOf(line)).tagged)),
     junk: (line, number) => junk.line(line, number),
     unknownStream: (stream) => {
@@ -46,19 +55,40 @@ export function sourceRouter(context: RunContext, options: SourceRouterOptions):
       junk.once(`stream ${key}`, `${ref.label} sends records of ${key}, which is not among the selected streams; they are left out`);
     },
     extension: (line, { bodyStart, bodyEnd }) => {
-      const { type = '' } = bodyStart === -1 ? {} : (JSON.parse(line.toString('utf8', bodyStart, bodyEnd)) as { type?: string });
-      if (type === 'END' && extensions.source.includes('end')) {
-        if (context.plan.continuous) junk.once('end of a continuous run', `${ref.label} has read all there is and ended: --continuous is for sources that stream`);
-        options.onEnd();
+      const body = bodyStart === -1 ? {} : parse(line.toString('utf8', bodyStart, bodyEnd));
+      const { type = '' } = body;
+      if (type === 'END' && uses('end')) {
+        const stopped = body['stopped'] === true;
+        if (context.plan.continuous && !stopped) junk.once('end of a continuous run', `${ref.label} has read all there is and ended: --continuous is for sources that stream`);
+        options.onEnd(stopped);
         return false;
       }
-      const extension = passedOn[type];
-      if (extension && extensions.source.includes(extension) && extensions.destination.includes(extension)) return true;
+      if (type === 'SCHEMA' && uses('schema')) {
+        const schema = changes.schema(body);
+        if (schema?.appeared) router.streamsChanged();
+        return schema?.line ?? false;
+      }
+      if (type === 'GENERATION' && uses('generation')) return changes.generation(body) ?? false;
+      if (type === 'LAG' && uses('lag')) {
+        progress.lag = LagMessage.safeParse(body).data;
+        return false;
+      }
       junk.once(`extension ${type}`, `${ref.label} sent ${JSON.stringify(type)}, which this run does not use; it is ignored`);
       return false;
     },
     message: (line, envelope) => {
+      forDestination = undefined;
       if (!takeMessage(line, envelope, { ref, redact, reporter, junk, listener })) junk.unknownType(envelope.type);
+      return forDestination;
     },
   });
+  return router;
+}
+
+function parse(text: string): { readonly type?: string; readonly [member: string]: unknown } {
+  try {
+    return JSON.parse(text) as { type?: string };
+  } catch {
+    throw protocolError(`a TAPLINE message of ${text.length} characters is not valid JSON`);
+  }
 }

@@ -29,6 +29,7 @@ export class SourceSide {
   readonly #options: SourceOptions;
   readonly #ended = deferred<void>();
   #saidEnd = false;
+  #stopped = false;
   #discard = false;
 
   static async start(options: SourceOptions): Promise<SourceSide> {
@@ -47,11 +48,17 @@ export class SourceSide {
     return this.#saidEnd;
   }
 
+  /** It said that the data has ended, and not only that it was stopped. */
+  get finished(): boolean {
+    return this.#saidEnd && !this.#stopped;
+  }
+
   /** Called by the router's listener: the END is behind what it follows. */
-  end(): void {
+  end(stopped: boolean): void {
     this.#saidEnd = true;
-    // It stays for acks as long as it takes: a grace period that runs is over.
-    this.child.spare();
+    this.#stopped = stopped;
+    // It stays for acks as long as it takes: a grace period that runs is over. One that was stopped has the rest of its own.
+    if (!stopped) this.child.spare();
   }
 
   /** From now on its output is read and thrown away. */

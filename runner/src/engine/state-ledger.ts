@@ -1,5 +1,6 @@
 /** The states on their way: given to the destination, not yet back. What is kept of each are the source's own bytes. */
 import { protocolError, systemError, summarizeState, tagState, type StateKind, type StateSummary } from '@tapline/protocol';
+import type { StoredGeneration } from '../store/stored-state.js';
 import type { StreamTable, StreamTally } from './stream-table.js';
 
 /** Records and bytes of one stream between two states. */
@@ -22,11 +23,15 @@ export interface SentState {
   /** What the source says of that, if it says anything. */
   readonly sourceCount: number | undefined;
   readonly covered: readonly Covered[];
+  /** Generations that the source began or completed before it, by stream key; of several of a stream the last. */
+  readonly generations: ReadonlyMap<string, StoredGeneration>;
 }
 
 export class StateLedger {
   readonly #streams: StreamTable;
   readonly #waiting = new Map<number, SentState>();
+  /** Not yet behind a state. */
+  readonly #generations = new Map<string, StoredGeneration>();
   #nextId: number;
   #mode: StateKind | undefined;
 
@@ -52,6 +57,11 @@ export class StateLedger {
     }
     this.#mode = summary.kind;
     return this.#enter(body, summary, this.#coveredBy(summary));
+  }
+
+  /** The source began or completed a generation: durable with the next state that covers its stream. */
+  generation(key: string, generation: StoredGeneration): void {
+    this.#generations.set(key, generation);
   }
 
   /** An empty state for a stream whose source sends none, so that a destination has something to answer. */
@@ -90,7 +100,9 @@ export class StateLedger {
     let records = 0;
     for (const one of covered) records += one.records;
     const { kind, key, sourceCount } = summary;
-    const sent: SentState = { id, kind, key, body: ours ? undefined : body, tagged: tagState(body, id, records), records, sourceCount, covered };
+    const generations = new Map([...this.#generations].filter(([stream]) => kind !== 'STREAM' || stream === key));
+    for (const stream of generations.keys()) this.#generations.delete(stream);
+    const sent: SentState = { id, kind, key, body: ours ? undefined : body, tagged: tagState(body, id, records), records, sourceCount, covered, generations };
     this.#waiting.set(id, sent);
     return sent;
   }

@@ -22,16 +22,25 @@ export interface StreamTally {
 
 /** The streams of a configured catalog, found by what a source calls them. */
 export class StreamTable {
-  readonly streams: readonly StreamTally[];
+  readonly #streams: StreamTally[] = [];
   readonly #byKey = new Map<string, StreamTally>();
   readonly #byName = new Map<string, StreamTally | null>();
 
   constructor(configured: readonly ConfiguredStream[]) {
-    this.streams = configured.map(({ stream, sync_mode }) => tallyOf(stream, true, sync_mode === 'incremental' || stream.is_resumable === true));
-    for (const tally of this.streams) {
-      this.#byKey.set(tally.key, tally);
-      this.#byName.set(tally.descriptor.name, this.#byName.has(tally.descriptor.name) ? null : tally);
-    }
+    for (const one of configured) this.add(one);
+  }
+
+  get streams(): readonly StreamTally[] {
+    return this.#streams;
+  }
+
+  /** Also of one that appears while its source runs. */
+  add({ stream, sync_mode }: ConfiguredStream): StreamTally {
+    const tally = tallyOf(stream, true, sync_mode === 'incremental' || stream.is_resumable === true);
+    this.#streams.push(tally);
+    this.#byKey.set(tally.key, tally);
+    this.#byName.set(tally.descriptor.name, this.#byName.has(tally.descriptor.name) ? null : tally);
+    return tally;
   }
 
   /** Exactly, or by the name alone where only one stream has it: some sources leave the namespace out. */

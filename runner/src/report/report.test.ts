@@ -5,7 +5,7 @@ import { progressLine } from './progress-line.js';
 import { jsonReporter, quietReporter, terminalReporter } from './reporters.js';
 import { summaryText } from './summary.js';
 
-const progress = (records: number, seconds: number, estimatedRecords?: number) => ({ records, bytes: records * 100, seconds, streamsDone: 1, streamsTotal: 3, estimatedRecords });
+const progress = (records: number, seconds: number, estimatedRecords?: number) => ({ records, bytes: records * 100, seconds, streamsDone: 1, streamsTotal: 3, estimatedRecords, lag: undefined });
 
 test('numbers read well', () => {
   expect([count(1234567), bytes(999), bytes(1500), bytes(356_000_000), bytes(12_300_000_000)]).toEqual(['1,234,567', '999 B', '1.5 kB', '356 MB', '12.3 GB']);
@@ -16,6 +16,15 @@ test('the time that is left is told only where an estimate is not yet passed', (
   expect(progressLine(progress(1000, 10, 5000))).toBe('1,000 records · 100/s · 100 kB · 1 of 3 streams · about 40 s left');
   expect(progressLine(progress(6000, 10, 5000))).not.toContain('left');
   expect(progressLine(progress(0, 10, 5000))).not.toContain('left');
+});
+
+test('the progress line of a source that follows a log tells how far it is behind', () => {
+  expect(progressLine({ ...progress(1000, 10), lag: { bytes: 16_000, seconds: 0.42 } })).toBe('1,000 records · 100/s · 100 kB · 1 of 3 streams · 10 s · 16.0 kB and 0.4 s behind');
+  expect(progressLine({ ...progress(1000, 10), lag: { seconds: 90 } })).toContain('1 min 30 s behind');
+  let out = '';
+  const reporter = jsonReporter({ out: (text) => (out += text), err: () => undefined, redact: (text) => text, verbose: false, now: () => 2000 });
+  reporter.progress({ ...progress(1, 1), lag: { bytes: 5, seconds: 0.5 } });
+  expect(JSON.parse(out)).toMatchObject({ type: 'progress', lag_bytes: 5, lag_seconds: 0.5 });
 });
 
 describe('reporters', () => {

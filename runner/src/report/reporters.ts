@@ -77,8 +77,10 @@ export function jsonReporter(options: ReporterOptions): RunReporter {
   const write = (progress: Progress): void => {
     last = now();
     held = undefined;
-    const { records, bytes, seconds, streamsDone, streamsTotal } = progress;
-    out(`${JSON.stringify({ type: 'progress', records, bytes, seconds, streams_done: streamsDone, streams_total: streamsTotal })}\n`);
+    const { records, bytes, seconds, streamsDone, streamsTotal, lag } = progress;
+    out(`${JSON.stringify({
+      type: 'progress', records, bytes, seconds, streams_done: streamsDone, streams_total: streamsTotal, lag_bytes: lag?.bytes, lag_seconds: lag?.seconds,
+    })}\n`);
   };
   return {
     progress(progress: Progress) {

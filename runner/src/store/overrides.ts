@@ -32,9 +32,20 @@ export function withoutSaved(overrides: Overrides, saved: readonly string[]): Ov
   let { states, reset } = overrides;
   for (const body of saved) {
     const { kind, key } = summarizeState(body);
-    if (kind !== 'STREAM') return undefined;
+    if (kind !== 'STREAM') {
+      // It is about all streams of the run; what was reset and is not among them still waits.
+      states = [];
+      reset = reset.filter((other) => overrides.applied[other] === undefined);
+      continue;
+    }
     states = states.filter((state) => summarizeState(state).key !== key);
     reset = reset.filter((other) => other !== key);
   }
   return states.length === 0 && reset.length === 0 ? undefined : { ...overrides, states, reset };
+}
+
+/** What is left after a run that did all it was asked for: resets of streams that it did not read; undefined = nothing. */
+export function withoutDone(overrides: Overrides): Overrides | undefined {
+  const reset = overrides.replace ? [] : overrides.reset.filter((key) => overrides.applied[key] === undefined);
+  return reset.length === 0 ? undefined : { ...overrides, states: [], reset };
 }
