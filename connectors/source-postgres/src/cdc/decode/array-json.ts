@@ -3,7 +3,7 @@
  * https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
  */
 import type { ColumnType } from '../../types.js';
-import { writeRaw, writeString } from './json-text.js';
+import { writeBoolean, writeNull, writeRaw, writeString } from './json-text.js';
 import { LineBuffer } from './line-buffer.js';
 import { writeTimestamp } from './timestamp.js';
 import { int32 } from './tuple.js';
@@ -61,7 +61,7 @@ export function writeArray(out: LineBuffer, bytes: Buffer, start: number, end: n
       const from = at;
       while (at < end && bytes[at] !== delimiter && bytes[at] !== 0x7d) at++;
       // A text that reads NULL is quoted.
-      if (at - from === 4 && int32(bytes, from) === NULL) json.append(nothing);
+      if (at - from === 4 && int32(bytes, from) === NULL) writeNull(json);
       else writeElement(kind, bytes, from, at);
     }
   }
@@ -69,8 +69,6 @@ export function writeArray(out: LineBuffer, bytes: Buffer, start: number, end: n
   if (json.bytes.length > 64 * usual) json = new LineBuffer(usual);
   if (plain.bytes.length > 64 * usual) plain = new LineBuffer(usual);
 }
-
-const nothing = Buffer.from('null');
 
 /** Returns the offset after the closing quote. */
 function unquote(bytes: Buffer, from: number, end: number): number {
@@ -94,12 +92,9 @@ function writeElement(kind: ElementKind, bytes: Buffer, start: number, end: numb
       else writeRaw(json, bytes, start, end);
       return;
     }
-    case 'boolean': json.append(bytes[start] === 0x74 ? yes : no); return;
+    case 'boolean': writeBoolean(json, bytes[start] === 0x74); return;
     case 'json': writeRaw(json, bytes, start, end); return;
     case 'timestamp': writeTimestamp(json, bytes, start, end); return;
     default: writeString(json, bytes, start, end);
   }
 }
-
-const yes = Buffer.from('true');
-const no = Buffer.from('false');

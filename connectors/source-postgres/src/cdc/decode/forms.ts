@@ -5,7 +5,7 @@
 import type { ColumnType } from '../../types.js';
 import { arrayElements, writeArray, type ArrayElements } from './array-json.js';
 import { writeBase64 } from './base64.js';
-import { writeQuoted, writeRaw, writeString } from './json-text.js';
+import { writeBoolean, writeQuoted, writeRaw, writeString } from './json-text.js';
 import type { LineBuffer } from './line-buffer.js';
 import { writeTimestamp } from './timestamp.js';
 
@@ -62,7 +62,7 @@ export function writeValue(out: LineBuffer, form: Form, bytes: Buffer, start: nu
       if (bytes[start]! > 0x39 || bytes[start + 1] === 0x49) writeQuoted(out, bytes, start, end);
       else writeRaw(out, bytes, start, end);
       return;
-    case Form.boolean: out.append(bytes[start] === 0x74 ? yes : no); return;
+    case Form.boolean: writeBoolean(out, bytes[start] === 0x74); return;
     case Form.plain: writeQuoted(out, bytes, start, end); return;
     case Form.timestamp: writeTimestamp(out, bytes, start, end); return;
     case Form.bytes: writeBase64(out, bytes, start, end); return;
@@ -70,9 +70,6 @@ export function writeValue(out: LineBuffer, form: Form, bytes: Buffer, start: nu
     default: writeString(out, bytes, start, end);
   }
 }
-
-const yes = Buffer.from('true');
-const no = Buffer.from('false');
 
 const safe = Buffer.from(String(Number.MAX_SAFE_INTEGER));
 

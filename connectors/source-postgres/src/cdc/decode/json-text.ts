@@ -101,3 +101,24 @@ export function writeRaw(out: LineBuffer, bytes: Buffer, start: number, end: num
   for (let i = start; i < end; i++) target[at++] = bytes[i]!;
   out.at = at;
 }
+
+export function writeBoolean(out: LineBuffer, yes: boolean): void {
+  out.reserve(5);
+  const { bytes, at } = out;
+  bytes[at] = yes ? 0x74 : 0x66;
+  bytes[at + 1] = yes ? 0x72 : 0x61;
+  bytes[at + 2] = yes ? 0x75 : 0x6c;
+  bytes[at + 3] = yes ? 0x65 : 0x73;
+  if (!yes) bytes[at + 4] = 0x65;
+  out.at = at + (yes ? 4 : 5);
+}
+
+export function writeNull(out: LineBuffer): void {
+  out.reserve(4);
+  const { bytes, at } = out;
+  bytes[at] = 0x6e;
+  bytes[at + 1] = 0x75;
+  bytes[at + 2] = 0x6c;
+  bytes[at + 3] = 0x6c;
+  out.at = at + 4;
+}

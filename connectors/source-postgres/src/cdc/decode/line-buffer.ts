@@ -81,15 +81,8 @@ export class LineBuffer {
 
   append(piece: Uint8Array): void {
     this.reserve(piece.length);
-    const { bytes } = this;
-    if (piece.length > 128) {
-      bytes.set(piece, this.at);
-      this.at += piece.length;
-      return;
-    }
-    let { at } = this;
-    for (let i = 0; i < piece.length; i++) bytes[at++] = piece[i]!;
-    this.at = at;
+    this.bytes.set(piece, this.at);
+    this.at += piece.length;
   }
 
   /** What a writer that failed has left behind is dropped. */

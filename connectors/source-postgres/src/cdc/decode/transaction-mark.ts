@@ -32,7 +32,7 @@ export class TransactionMark {
 
 /** `"_ab_cdc_lsn":…` and its like, of a change; a snapshot's rows carry them too. `deletedAt`: JSON. */
 export function changeColumns(lsn: bigint, time: string, deletedAt: string): string {
-  const position = lsn <= Number.MAX_SAFE_INTEGER ? lsn.toString() : `"${lsn.toString()}"`;
+  const position = lsn <= Number.MAX_SAFE_INTEGER ? Number(lsn) : `"${lsn.toString()}"`;
   return `"_ab_cdc_lsn":${position},"_ab_cdc_updated_at":"${time}","_ab_cdc_deleted_at":${deletedAt}`;
 }
 
@@ -41,11 +41,13 @@ let lastText = '';
 
 /** `2026-11-20T07:00:00.123456+00:00` */
 export function isoMicros(micros: bigint): string {
-  const rest = ((micros % 1_000_000n) + 1_000_000n) % 1_000_000n;
-  const second = Number((micros - rest) / 1_000_000n);
+  // Exact until the year 2255; a transaction's time is told in numbers, which cost less.
+  const all = Number(micros);
+  const second = Math.floor(all / 1_000_000);
+  const rest = all - second * 1_000_000;
   if (second !== lastSecond) {
     lastText = new Date(second * 1000).toISOString().slice(0, -5);
     lastSecond = second;
   }
-  return `${lastText}.${rest.toString().padStart(6, '0')}+00:00`;
+  return `${lastText}.${String(rest).padStart(6, '0')}+00:00`;
 }

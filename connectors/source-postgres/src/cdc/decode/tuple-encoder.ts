@@ -4,6 +4,7 @@ import { linePrefix } from '../../reading.js';
 import type { ColumnType } from '../../types.js';
 import type { ArrayElements } from './array-json.js';
 import { elementsOf, Form, formOf, writeValue } from './forms.js';
+import { writeNull } from './json-text.js';
 import type { Hole, LineBuffer, UnchangedTable } from './line-buffer.js';
 import type { OldKind, WireRelation } from './messages.js';
 import type { TransactionMark } from './transaction-mark.js';
@@ -157,13 +158,7 @@ export class TupleEncoder {
 
   #writeNull(out: LineBuffer, first: number, index: number): void {
     this.#writeName(out, first, index);
-    out.reserve(4);
-    const { bytes, at } = out;
-    bytes[at] = 0x6e;
-    bytes[at + 1] = 0x75;
-    bytes[at + 2] = 0x6c;
-    bytes[at + 3] = 0x6c;
-    out.at = at + 4;
+    writeNull(out);
   }
 
   #writeName(out: LineBuffer, first: number, index: number): void {
@@ -220,7 +215,8 @@ export class TupleEncoder {
     const target = out.bytes;
     let at = out.at;
     if (at !== first) target[at++] = 0x2c;
-    for (let i = 0; i < tail.length; i++) target[at++] = tail[i]!;
+    target.set(tail, at);
+    at += tail.length;
     if (withOrder) {
       at = writeHex(target, at, Math.floor(sequence / 0x1_0000_0000));
       at = writeHex(target, at, sequence);
