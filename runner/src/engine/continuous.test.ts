@@ -90,6 +90,13 @@ describe('a run without an end', () => {
     expect([ran.exitCode, linesOf(join(path, 'n'))]).toEqual([0, ['2']]);
   });
 
+  test('a source whose destination has died is told that no ack will come, and goes', async () => {
+    const path = folder();
+    const source = { script: [{ records: 20_000 }], onStop: [end(true)], acks: join(path, 'acks') };
+    const ran = await sync({ path, session: true, source, destination: { dieAfter: 5 }, timing: { graceMs: 8000 } });
+    expect([ran.exitCode, linesOf(join(path, 'acks'))]).toEqual([1, ['gone', 'gone']]);
+  });
+
   test('what may pass is tried again without end once a state was saved; before that as often as any run tries', async () => {
     const down = [traceError('transient_error', 'the server is restarting'), { exit: 1 }];
     const path = folder();

@@ -61,11 +61,6 @@ export class SourceSide {
     if (!stopped) this.child.spare();
   }
 
-  /** From now on its output is read and thrown away. */
-  discard(): void {
-    this.#discard = true;
-  }
-
   async #read(): Promise<ChildExit> {
     const { router, silenceMs } = this.#options;
     try {
@@ -88,14 +83,20 @@ export class SourceSide {
     try {
       await this.#options.write(piece);
     } catch {
-      this.#discard = true;
+      this.#throwAway();
       this.#options.onWriteFailure();
     }
   }
 
+  /** From now on its output is read and thrown away: no ack will come, and it need not stay for any. */
+  #throwAway(): void {
+    this.#discard = true;
+    this.acks?.end();
+  }
+
   #fail(error: ConnectorError): void {
     if (this.#discard) return;
-    this.#discard = true;
+    this.#throwAway();
     const { label } = this.child.ref;
     const named = error.code === 'protocol'
       ? protocolError(`the source ${label} broke the protocol: ${error.message}`, { cause: error })
