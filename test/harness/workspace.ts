@@ -61,5 +61,10 @@ export async function workspace(options: WorkspaceOptions = {}): Promise<Workspa
 }
 
 /** What to show when a run did not do what it should. */
-export const explain = (outcome: Outcome): string =>
-  `exit ${outcome.exitCode ?? outcome.signal}\n${outcome.stderr.slice(-4000)}\n${outcome.stdout.slice(-4000)}`;
+export function explain(outcome: Outcome): string {
+  // Of the progress lines the last one: they would push everything else out.
+  const lines = outcome.stdout.split('\n');
+  const last = lines.findLastIndex((line) => line.startsWith('{"type":"progress"'));
+  const told = lines.filter((line, i) => i === last || !line.startsWith('{"type":"progress"')).join('\n');
+  return `exit ${outcome.exitCode ?? outcome.signal}\n${outcome.stderr.slice(-4000)}\n${told.slice(-4000)}`;
+}
