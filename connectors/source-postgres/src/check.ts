@@ -1,14 +1,13 @@
 import { configError } from '@tapline/protocol';
 import type { VerbContext } from '@tapline/sdk';
+import { checkReplication } from './cdc/server/check-replication.js';
 import type { Config } from './config.js';
 import { Connection } from './connection.js';
-import { requireNoCdc } from './not-yet.js';
 import { findRelations } from './relations.js';
 import { identifier, qualified } from './sql.js';
 
 /** Connects, and looks whether there is something that may be read. What it throws says what to type. */
 export async function check({ config, log }: VerbContext<Config>): Promise<void> {
-  requireNoCdc(config);
   await using connection = await Connection.open(config);
   try {
     const user = identifier(connection.target.user);
@@ -27,6 +26,8 @@ export async function check({ config, log }: VerbContext<Config>): Promise<void>
       const some = unreadable.slice(0, 5).map(({ schema, name }) => qualified(schema, name)).join(', ');
       log('WARN', `user '${connection.target.user}' may not read ${unreadable.length} of ${relations.length} tables (${some}${unreadable.length > 5 ? ', …' : ''}): GRANT SELECT ON ${some} TO ${user};`);
     }
+    // A partition is replicated with its root.
+    if (config.replication === 'cdc') await checkReplication(connection, { config, log }, relations.filter(({ readable, partitionOf }) => readable && !partitionOf));
   } catch (error) {
     throw connection.classify(error);
   }

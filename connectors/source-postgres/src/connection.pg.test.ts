@@ -37,7 +37,6 @@ describe.each([14, 18] as const)('check against PostgreSQL %i says what to do', 
     ['TLS where there is none', () => ({ sslmode: 'require' }), 'pg_tls_not_offered', 'offers no TLS'],
     ['a missing CA file', () => ({ sslmode: 'verify-ca', sslrootcert: '/nowhere.pem' }), 'pg_tls_not_offered', 'offers no TLS'],
     ['a missing schema', () => ({ schemas: ['public', 'nope'] }), 'pg_no_schema', `no schema 'nope'`],
-    ['cdc, which is not there yet', () => ({ replication: 'cdc' }), 'pg_no_cdc', 'not yet available'],
   ])('%s', async (_what, settings, code, words) => {
     const found = await failure(configOf(database, await settings()));
     expect(found).toMatchObject({ kind: code === 'pg_unknown_host' ? expect.stringMatching(/config|transient/) : 'config_error', code });

@@ -35,6 +35,11 @@ export class Connection implements AsyncDisposable {
     return this.#target;
   }
 
+  /** As the server told it when the session began. */
+  get processId(): number {
+    return this.#client.processID;
+  }
+
   /** No statement can be run any more. */
   get broken(): boolean {
     return this.#broken;

@@ -25,12 +25,15 @@ export async function factsOf(connection: Connection, oids: readonly number[]): 
   return new Map(rows.map((row) => [row.oid, row]));
 }
 
+/** Views and the like are read in other ways, and nobody expects more of them. */
+export const isReplicable = (facts: TableFacts | undefined): boolean => facts?.kind === 'r' || facts?.kind === 'p';
+
 /** Undefined: it may be published. An UPDATE or DELETE of a published table without a replica identity fails: for its owner, not for us. */
 export function refusalOf(facts: TableFacts): ConnectorError | undefined {
   const { schema, name } = facts;
   const stream = { name, namespace: schema };
   const label = `${schema}.${name}`;
-  if (facts.kind !== 'r' && facts.kind !== 'p') {
+  if (!isReplicable(facts)) {
     const what = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }[facts.kind] ?? 'no table';
     return configError(`${label} is ${what}, which PostgreSQL does not replicate: leave it out, or read it with --mode '${label}=full_refresh'`, { code: 'pg_not_replicable', stream });
   }
