@@ -91,6 +91,7 @@ const safe = Number.MAX_SAFE_INTEGER;
 /**
  * The SQL of a column's value inside row_to_json. `column` is a qualified reference. `wide`: the column may hold integers that a
  * double cannot; to look costs a fifth of the server's time for a narrow row, so the caller rules it out where an index can tell.
+ * cdc/decode/forms.ts makes the same out of the log: what changes here changes there.
  */
 export function jsonForm({ logical, isPlain }: ColumnType, column: string, wide: boolean): string {
   switch (logical.kind) {

@@ -12,6 +12,7 @@ const hex = Buffer.from('0123456789abcdef');
 /** Longer texts are looked through and then copied at once, in pieces. */
 const copiedByByte = 96;
 const piece = 4096;
+const measuredFrom = 262_144;
 
 export function writeString(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
   if (end - start > copiedByByte) {
@@ -45,8 +46,8 @@ export function writeString(out: LineBuffer, bytes: Buffer, start: number, end: 
 }
 
 function writeLongString(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
-  // Of a big value: its own size and some, instead of growing step by step.
-  out.reserve(end - start + Math.max(64, (end - start) >> 4));
+  // A big value is measured first: to grow step by step would hold it twice.
+  if (end - start > measuredFrom) out.reserve(escapedLength(bytes, start, end) + 6 * piece + 2);
   out.bytes[out.at++] = QUOTE;
   for (let from = start; from < end; ) {
     const to = Math.min(from + piece, end);
@@ -81,6 +82,15 @@ function writeLongString(out: LineBuffer, bytes: Buffer, start: number, end: num
   }
   out.reserve(1);
   out.bytes[out.at++] = QUOTE;
+}
+
+function escapedLength(bytes: Buffer, start: number, end: number): number {
+  let length = end - start;
+  for (let i = start; i < end; i++) {
+    const escape = escapes[bytes[i]!]!;
+    if (escape !== 0) length += escape === 1 ? 5 : 1;
+  }
+  return length;
 }
 
 /** A text in which nothing needs an escape. */
