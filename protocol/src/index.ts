@@ -1,5 +1,6 @@
 export * from './collect-garbage.js';
 export * from './descriptor.js';
+export * from './digest.js';
 export * from './errors.js';
 export * from './exit-codes.js';
 export * from './extension.js';

@@ -4,6 +4,8 @@ export type { HeadOutcome, NewHead, ObjectStore, StoredHead } from './commit/obj
 export { streamFolder, sync8, syncFolder } from './commit/names.js';
 export { inParallel } from './commit/in-parallel.js';
 export { parseHead } from './commit/head.js';
+export { digestLake, type DigestLakeOptions } from './digest/digest-lake.js';
+export type { LocalCopy } from './digest/table-digest.js';
 export { writeColumnar } from './ingest/write-columnar.js';
 export type { ColumnarOptions, WriteColumnarRequest } from './ingest/options.js';
 export type { PartitionOption } from './ingest/partition.js';

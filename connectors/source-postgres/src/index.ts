@@ -16,4 +16,18 @@ export const source = defineSource<Config>({
   check,
   discover,
   read,
+  tools: {
+    async *slots(context) {
+      yield* (await import('./tools/slots.js')).slots(context);
+    },
+    async *drop_slot(context, args) {
+      yield* (await import('./tools/slots.js')).dropSlot(context, args);
+    },
+    async *lag(context, args) {
+      yield* (await import('./tools/slots.js')).lag(context, args);
+    },
+    async *digest(context) {
+      yield* (await import('./tools/digest.js')).digest(context);
+    },
+  },
 });

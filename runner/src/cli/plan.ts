@@ -10,7 +10,8 @@ import { parseCount, parseDuration } from './duration.js';
 
 const defaultRetries = 5;
 
-export async function planSync(context: Context): Promise<SyncPlan> {
+/** `command`: whose help a usage error points to. */
+export async function planSync(context: Context, command = 'sync'): Promise<SyncPlan> {
   const { flags } = context;
   const sync = context.chosenSync();
   // Whatever can be wrong with the words alone is told before anything is looked up.
@@ -27,7 +28,7 @@ export async function planSync(context: Context): Promise<SyncPlan> {
 
   const [source, destination] = [await context.end('source', sync), await context.end('destination', sync)];
   if (!source || !destination) {
-    throw new UsageError(`${source ? '--dest' : '--source'} is missing. Say where ${source ? 'to, as in --dest ./lake' : 'from, as in --source postgres://app@localhost/shop'}, or name a sync of tapline.yaml.`, 'sync');
+    throw new UsageError(`${source ? '--dest' : '--source'} is missing. Say where ${source ? 'to, as in --dest ./lake' : 'from, as in --source postgres://app@localhost/shop'}, or name a sync of tapline.yaml.`, command);
   }
   const syncName = name ?? derivedSyncName(source.identity, destination.identity);
   context.syncName = syncName;
