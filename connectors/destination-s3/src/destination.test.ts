@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -55,6 +55,26 @@ test('append_dedup is refused with the way to the latest row of each key', async
   expect(status).toBe(78);
   expect(stdout).toContain('The latest row of each key');
   expect(await readFile(new URL('../README.md', import.meta.url), 'utf8')).toContain('The latest row of each key');
+});
+
+test('a few rows for each of many tables take one commit, and no more open files than one table does', async () => {
+  const file = async (name: string, value: object): Promise<string> => {
+    const path = join(folder, name);
+    await writeFile(path, JSON.stringify(value));
+    return path;
+  };
+  const names = Array.from({ length: 300 }, (_, n) => `t${n}`);
+  const catalog = await file('many-catalog.json', {
+    streams: names.map((name) => ({ stream: { name, json_schema: { properties: { id: { type: 'integer', tapline_type: 'int64' } } } }, sync_mode: 'incremental', destination_sync_mode: 'append' })),
+  });
+  const lines = [...names, ...names].map((name, id) => `{"type":"RECORD","record":{"stream":"${name}","emitted_at":1700000000000,"data":{"id":${id}}}}\n`);
+  const state = '{"type":"STATE","state":{"id":1,"type":"GLOBAL","global":{"shared_state":{},"stream_states":[]}}}\n';
+  const write = [process.execPath, bin, 'write', '--config', await file('many-config.json', { path: join(folder, 'many') }), '--catalog', catalog];
+  const { status, stdout } = spawnSync('sh', ['-c', 'ulimit -n 100; exec "$@"', 'sh', ...write], { input: lines.join('') + state, encoding: 'utf8' });
+  expect([status, stdout.split('\n').filter((line) => line.includes('"STATE"')).length]).toEqual([0, 1]);
+  const published = (await readdir(join(folder, 'many'), { recursive: true })).filter((name) => name.endsWith('.parquet'));
+  expect(published).toHaveLength(300);
+  expect(new Set(published.map((name) => name.split('-').at(-2)))).toEqual(new Set(['000000000001']));
 });
 
 test('a local folder is checked and written without loading the SDK of AWS', () => {

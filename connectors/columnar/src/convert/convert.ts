@@ -152,11 +152,11 @@ const rowsPerGroup = (groupBytes: number, lineBytes: number): number =>
   Math.min(Math.max(Math.floor(groupBytes / lineBytes / 2048), 1), 60) * 2048;
 
 async function describe(output: string, row: Readonly<Record<string, unknown>>, partition: Partition | undefined): Promise<ConvertedFile> {
-  const path = String(row['filename']);
+  const path = partition ? String(row['filename']) : output;
   const folders = partition ? relative(output, path).split(sep).slice(0, -1).join('/') : '';
   return {
     path,
-    rows: Number(row['count']),
+    rows: Number(row['count'] ?? row['Count']),
     bytes: (await stat(path)).size,
     partition: folders.replace(`${partitionKeys.date}=`, 'date=').replace(`${partitionKeys.hour}=`, 'hour='),
   };

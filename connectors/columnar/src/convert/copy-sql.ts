@@ -53,11 +53,12 @@ export interface RowStamp {
 /** Named so that no column of the data can collide: partition columns do not land in the files. */
 export const partitionKeys = { date: '__tapline_date', hour: '__tapline_hour' } as const;
 
+/** Its result is one row with the `Count`; where `partition` is given one for each file, with `filename` and `count` (which costs a small file dearly). */
 export function copySql(request: CopyRequest): string {
   const { compression, output, partition, rowsPerGroup } = request;
   const codec = compression === 'none' ? 'uncompressed' : compression;
-  const by = partition ? `, PARTITION_BY (${partition.hour ? `${partitionKeys.date}, ${partitionKeys.hour}` : partitionKeys.date})` : '';
-  return `COPY (${selectSql(request)}) TO ${sqlString(output)} (FORMAT parquet, COMPRESSION ${codec}, ROW_GROUP_SIZE ${rowsPerGroup}, RETURN_STATS${by})`;
+  const by = partition ? `, RETURN_STATS, PARTITION_BY (${partition.hour ? `${partitionKeys.date}, ${partitionKeys.hour}` : partitionKeys.date})` : '';
+  return `COPY (${selectSql(request)}) TO ${sqlString(output)} (FORMAT parquet, COMPRESSION ${codec}, ROW_GROUP_SIZE ${rowsPerGroup}${by})`;
 }
 
 /** Three layers: members of the line (r), values (v), the row. */
@@ -119,10 +120,12 @@ export const memberName = (field: string, index: number, reader: Reader): string
 function metaSql({ plan, reader, stamp }: CopyRequest): string {
   const syncId = stamp.syncId === undefined ? '' : `"sync_id":${stamp.syncId},`;
   const lost = plan.columns.flatMap((column, i) => (mayFail(column.type, reader) ? [{ field: column.field, test: `r${i} IS NOT NULL AND v${i} IS NULL` }] : []));
-  const entries = lost.map(({ field, test }) => `CASE WHEN ${test} THEN {'field': ${sqlString(field)}, 'change': 'NULLED', 'reason': 'DESTINATION_TYPECAST_ERROR'} END`);
-  const made = entries.length === 0 ? 'ch' : `list_concat(coalesce(ch, []), list_filter([${entries.join(', ')}], lambda c: c IS NOT NULL))`;
+  // Text put together: lists of structs would cost the planner a millisecond, which is what a small file costs as a whole.
+  const entry = (field: string): string => sqlString(JSON.stringify({ field, change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' }));
+  const entries = lost.map(({ field, test }) => `CASE WHEN ${test} THEN ${entry(field)} END`);
+  const made = `concat_ws(',', ${['CASE WHEN len(ch) > 0 THEN (to_json(ch)::VARCHAR)[2:-2] END', ...entries].join(', ')})`;
   const any = ['len(ch) > 0', ...lost.map(({ test }) => `(${test})`)].join(' OR ');
-  return `CASE WHEN ${any} THEN ${sqlString(`{${syncId}"changes":`)} || to_json(${made})::VARCHAR || '}' ELSE ${sqlString(`{${syncId}"changes":[]}`)} END`;
+  return `CASE WHEN ${any} THEN ${sqlString(`{${syncId}"changes":[`)} || ${made} || ']}' ELSE ${sqlString(`{${syncId}"changes":[]}`)} END`;
 }
 
 function partitionSql({ plan }: CopyRequest, partition: Partition): string[] {

@@ -38,6 +38,12 @@ export class Engine implements AsyncDisposable {
     this.#memory = options.memoryBytes ?? Math.min(this.workers * 128 * MB, memoryLimit() / 2);
   }
 
+  /** Opens it ahead of the first statement, which else waits some 200 ms for it. A failure is told by the first statement. */
+  warm(): void {
+    this.#opening ??= this.#open();
+    this.#opening.catch(() => undefined);
+  }
+
   /**
    * Runs one statement. Statements of up to `workers` callers run at a time; one that reads a very long line runs alone, with
    * more memory. Rejects with {@link ContentError} if the data is at fault.

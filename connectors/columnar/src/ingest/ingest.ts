@@ -4,9 +4,10 @@
  */
 import {
   AirbyteStream, ConfiguredStream, TaplineBody, TraceBody, protocolError, readBlocks, stateBodyOf, streamKey, summarizeState,
-  type Checkpoint, type StreamDescriptor,
+  type Checkpoint, type StateSummary, type StreamDescriptor,
 } from '@tapline/protocol';
 import { join } from 'node:path';
+import { inParallel } from '../commit/in-parallel.js';
 import { commitCut } from './committer.js';
 import { Generations, generationOfCatalog } from './generations.js';
 import { Lane } from './lane.js';
@@ -27,6 +28,10 @@ export interface IngestRequest {
 
 /** Bytes that may wait in memory to be written, over all spools. */
 const maxPendingBytes = 16 << 20;
+/** Files that are open for it at a time. */
+const writesAtOnce = 16;
+/** Bytes of lines that may wait to be converted before reading does. */
+const maxStagingBytes = 32 << 20;
 /** Bytes read between two looks at that. */
 const reliefBytes = 1 << 20;
 
@@ -43,6 +48,8 @@ export class Ingest {
   readonly #names = new Map<string, string[]>();
   /** Lanes with lines after the last STATE that covers them. */
   readonly #dirty = new Set<Lane>();
+  /** Lanes with lines before it that no cut has taken yet. Of thousands of streams most are in neither. */
+  readonly #sealed = new Set<Lane>();
   readonly #ignored = new Set<string>();
   /** seq of the commit that is being filled. */
   #seq: number;
@@ -157,11 +164,11 @@ export class Ingest {
 
   async #state(line: Buffer): Promise<void> {
     const body = stateBodyOf(line);
-    const summary = summarizeState(body);
+    const summary = summaryOf(body);
     // A STREAM state covers its own stream: what came of others since theirs would come once more after a crash.
     const covered = summary.kind === 'STREAM' ? [...this.#dirty].filter(({ key }) => key === summary.key) : [...this.#dirty];
     for (const lane of covered) {
-      lane.seal(this.#limits);
+      this.#seal(lane);
       lane.complete = false;
       this.#convertEarly(lane);
       this.#dirty.delete(lane);
@@ -241,7 +248,12 @@ export class Ingest {
   #sealCompleted(): void {
     const complete = (key: string): boolean => this.#lanes.get(key)?.complete === true;
     for (const key of this.#generations.seal(complete, complete)) this.#ledger.forget(key);
-    for (const lane of this.#lanes.values()) if (lane.complete) lane.seal(this.#limits);
+    for (const lane of this.#lanes.values()) if (lane.complete) this.#seal(lane);
+  }
+
+  #seal(lane: Lane): void {
+    lane.seal(this.#limits);
+    this.#sealed.add(lane);
   }
 
   #takeCount(key: string): number {
@@ -275,12 +287,15 @@ export class Ingest {
     while (this.#inflight) await this.#inflight;
     if (this.#failure) return;
     // From here to `#inflight` nothing may be awaited: it is one step for the reading side.
-    const staged = [...this.#lanes.values()].flatMap((lane) =>
+    const staged = [...this.#sealed].flatMap((lane) =>
       lane.takeSealed(this.#spoolPath).map((spool) => {
         lane.place(spool, this.#seq);
-        return this.#stager.start(spool, lane);
+        const staging = this.#stager.start(spool, lane);
+        this.#stager.forget(spool);
+        return staging;
       }),
     );
+    this.#sealed.clear();
     if (staged.length === 0 && !this.#ledger.waiting && !this.#generations.changed) return;
     const cut = {
       seq: this.#seq++, staged, echoes: this.#ledger.takePending(), states: this.#ledger.snapshot(), stateId: this.#ledger.stateId,
@@ -300,11 +315,12 @@ export class Ingest {
   async #relieve(): Promise<void> {
     if (this.#bytesSinceRelief >= reliefBytes) {
       this.#bytesSinceRelief = 0;
-      const filling = [...this.#lanes.values()].flatMap((lane) => lane.spools.filter((spool) => spool.pendingBytes > 0));
+      const filling = [...new Set([...this.#dirty, ...this.#sealed])].flatMap((lane) => lane.spools.filter((spool) => spool.pendingBytes > 0));
       const pending = filling.reduce((sum, spool) => sum + spool.pendingBytes, 0);
-      if (pending > maxPendingBytes) await Promise.all(filling.map((spool) => spool.write()));
+      if (pending > maxPendingBytes) await inParallel(filling, writesAtOnce, (spool) => spool.write());
     }
-    while (this.#stager.unfinished > this.#parallel && !this.#failure) await this.#stager.someFinished();
+    // Many small ones are no reason to wait: the cut after theirs waits for them.
+    while (this.#stager.unfinished > this.#parallel && this.#stager.unfinishedBytes > maxStagingBytes && !this.#failure) await this.#stager.someFinished();
   }
 
   /** Work in the background: its failure ends the reading. */
@@ -333,6 +349,17 @@ export class Ingest {
 
   readonly #spoolPath = (): string => join(this.#spoolDirectory, `${++this.#spools}.jsonl`);
 }
+
+/**
+ * As {@link summarizeState}, without a parse where none is needed: the GLOBAL state of a thousand tables is long, and comes often.
+ * The runner has looked into it.
+ */
+function summaryOf(body: string): StateSummary {
+  const head = globalHead.exec(body);
+  return head ? { kind: 'GLOBAL', key: '', descriptor: undefined, id: Number(head[1]), sourceCount: undefined, destinationCount: undefined } : summarizeState(body);
+}
+/** Whatever order its source chose: the runner puts the id first, and says what kind it is next. */
+const globalHead = /^\{(?:"sourceStats":\{"recordCount":\d+\},)?"id":(\d+),"type":"GLOBAL",/;
 
 /** Types that a destination may meet and has nothing to do with. */
 const quiet: ReadonlySet<string> = new Set(['LOG', 'SPEC', 'CONNECTION_STATUS', 'CATALOG', 'CONTROL', 'DESTINATION_CATALOG']);

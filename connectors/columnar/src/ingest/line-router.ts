@@ -5,8 +5,12 @@
 import { forEachMember, protocolError, scanEnvelope, decodeString, streamKey, type Envelope } from '@tapline/protocol';
 
 const LF = 0x0a;
-/** Known beginnings to compare with before the scanner is asked. */
-const maxPrefixes = 32;
+/** Known beginnings to compare with, the newest first, before they are looked up. */
+const maxRecent = 8;
+/** Known beginnings in all: thousands of streams may alternate. */
+const maxPrefixes = 50_000;
+/** Names of the member behind a beginning, in all. */
+const maxTails = 4;
 
 export interface ControlLine {
   readonly type: string;
@@ -28,9 +32,50 @@ interface Prefix {
   readonly key: string;
 }
 
+/**
+ * Beginnings by their text. Where one ends is found by the name of the member that follows (`"emitted_at":`); what lies before
+ * is then looked up, and equal to the last byte or unknown.
+ */
+class Prefixes {
+  readonly #byText = new Map<string, Prefix>();
+  readonly #tails: string[] = [];
+  #recent: Prefix[] = [];
+  #longest = 0;
+
+  find(block: Buffer, start: number, end: number): Prefix | undefined {
+    return this.#recent.find((prefix) => begins(block, start, prefix.bytes)) ?? this.#lookUp(block, start, end);
+  }
+
+  #lookUp(block: Buffer, start: number, end: number): Prefix | undefined {
+    if (this.#byText.size <= maxRecent) return undefined;
+    const text = block.toString('latin1', start, Math.min(start + this.#longest, end));
+    for (const tail of this.#tails) {
+      const at = text.indexOf(tail);
+      const found = at === -1 ? undefined : this.#byText.get(text.slice(0, at + tail.length));
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  add(line: Buffer, end: number, key: string): void {
+    const text = line.toString('latin1', 0, end);
+    if (this.#byText.has(text)) return;
+    const prefix = { bytes: Buffer.from(line.subarray(0, end)), key };
+    this.#recent = [prefix, ...this.#recent].slice(0, maxRecent);
+    const tail = /"[^"\\]+"\s*:\s*$/.exec(text)?.[0];
+    if (tail === undefined || this.#byText.size === maxPrefixes) return;
+    if (!this.#tails.includes(tail)) {
+      if (this.#tails.length === maxTails) return;
+      this.#tails.push(tail);
+    }
+    this.#byText.set(text, prefix);
+    this.#longest = Math.max(this.#longest, end);
+  }
+}
+
 export class LineRouter {
   readonly #target: RouterTarget;
-  #prefixes: Prefix[] = [];
+  readonly #prefixes = new Prefixes();
   #lines = 0;
 
   constructor(target: RouterTarget) {
@@ -58,7 +103,7 @@ export class LineRouter {
       this.#lines++;
       if (!run || !begins(block, start, run.bytes)) {
         passOn(start);
-        run = this.#prefixes.find((prefix) => begins(block, start, prefix.bytes));
+        run = this.#prefixes.find(block, start, end);
       }
       if (run) {
         runLines++;
@@ -119,8 +164,7 @@ export class LineRouter {
     }
     // Where the namespace may follow later in the line, the name alone must tell the stream.
     if (prefixEnd > 0 && (namespaceInPrefix || keys.length === 1) && typeBefore(line, bodyStart)) {
-      const bytes = Buffer.from(line.subarray(0, prefixEnd));
-      this.#prefixes = [{ bytes, key }, ...this.#prefixes].slice(0, maxPrefixes);
+      this.#prefixes.add(line, prefixEnd, key);
     }
     return key;
   }

@@ -3,8 +3,10 @@
  * until a write is done, they would outlive the young generation, and memory would grow until a full collection.
  */
 export const largeSlab = 1 << 20;
-/** The first slab of a spool: of thousands of streams most stay small. */
+/** The slab of a spool that is small yet. */
 export const smallSlab = 64 << 10;
+/** The first slab of a spool: of thousands of streams most get a few rows between two commits. */
+export const tinySlab = 4 << 10;
 
 /** Kept for reuse, at most. */
 const maxFree = 8;
@@ -22,11 +24,22 @@ export class Slab {
     return this.#used;
   }
 
+  /** One of another size with the same content. */
+  grown(size: number): Slab {
+    const larger = new Slab(size);
+    larger.fill(this.content(), 0);
+    return larger;
+  }
+
   /** Takes what fits of `bytes` from `start` on; returns how much that was. */
   fill(bytes: Buffer, start: number): number {
     const taken = bytes.copy(this.#bytes, this.#used, start);
     this.#used += taken;
     return taken;
+  }
+
+  get size(): number {
+    return this.#bytes.length;
   }
 
   get full(): boolean {

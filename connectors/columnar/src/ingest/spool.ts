@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream } from 'node:fs';
 import { appendFile, rm, truncate } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { ColumnPlan } from '../convert/column-plan.js';
-import { Slab, largeSlab, smallSlab } from './slab.js';
+import { Slab, largeSlab, smallSlab, tinySlab } from './slab.js';
 
 /** Read at once when lines move to another spool. */
 const copyBytes = 1 << 20;
@@ -66,9 +66,11 @@ export class Spool {
       return;
     }
     for (let start = 0; start < bytes.length; ) {
-      this.#slab ??= new Slab(this.bytes > smallSlab ? largeSlab : smallSlab);
+      this.#slab ??= new Slab(this.bytes > smallSlab ? largeSlab : this.bytes > tinySlab ? smallSlab : tinySlab);
       start += this.#slab.fill(bytes, start);
-      if (this.#slab.full) void this.write();
+      if (!this.#slab.full) continue;
+      if (this.#slab.size === tinySlab) this.#slab = this.#slab.grown(smallSlab);
+      else void this.write();
     }
   }
 

@@ -5,12 +5,19 @@ import type { Sink, Staged } from '../sink.js';
 import type { Lane } from './lane.js';
 import type { Spool } from './spool.js';
 
+/** Spools worked on at a time. More than conversions run: the disk is waited for meanwhile. A thousand at once would need as many files open. */
+const atOnce = 8;
+
 export class Stager {
   readonly #converter: Converter;
   readonly #sink: Sink;
   readonly #sync8: string;
   readonly #started = new Map<Spool, Promise<Staged[]>>();
   readonly #unfinished = new Set<Promise<unknown>>();
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+  #unfinishedBytes = 0;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(converter: Converter, sink: Sink, sync8: string) {
     this.#converter = converter;
@@ -22,18 +29,33 @@ export class Stager {
   start(spool: Spool, lane: Lane): Promise<Staged[]> {
     let staging = this.#started.get(spool);
     if (!staging) {
-      staging = this.#stage(spool, lane);
+      const bytes = spool.bytes;
+      staging = this.#inTurn(() => this.#stage(spool, lane));
       this.#started.set(spool, staging);
       this.#unfinished.add(staging);
-      const settled = (): void => void this.#unfinished.delete(staging!);
+      this.#unfinishedBytes += bytes;
+      const settled = (): void => {
+        this.#unfinished.delete(staging!);
+        this.#unfinishedBytes -= bytes;
+      };
       staging.then(settled, settled);
     }
     return staging;
   }
 
-  /** Spools that are being worked on. */
+  /** The answer was taken over: it need not be kept. */
+  forget(spool: Spool): void {
+    this.#started.delete(spool);
+  }
+
+  /** Spools that are being worked on, or wait for it. */
   get unfinished(): number {
     return this.#unfinished.size;
+  }
+
+  /** Bytes of their lines. */
+  get unfinishedBytes(): number {
+    return this.#unfinishedBytes;
   }
 
   /** Resolves when one of them is done, or has failed. */
@@ -43,6 +65,23 @@ export class Stager {
 
   async allSettled(): Promise<void> {
     await Promise.allSettled(this.#unfinished);
+  }
+
+  /** Once one has failed, what waits is not begun any more: the run is at its end. */
+  async #inTurn(work: () => Promise<Staged[]>): Promise<Staged[]> {
+    if (this.#running < atOnce) this.#running++;
+    else await new Promise<void>((start) => this.#waiting.push(start));
+    try {
+      if (this.#failure) throw this.#failure.error;
+      return await work();
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#running--;
+    }
   }
 
   async #stage(spool: Spool, lane: Lane): Promise<Staged[]> {

@@ -81,6 +81,8 @@ const record = (stream: string, id: number, note = ''): string =>
 const records = (stream: string, from: number, to: number, note = ''): string[] => Array.from({ length: to - from + 1 }, (_, i) => record(stream, from + i, note));
 const state = (stream: string, n: number): string =>
   `{"type":"STATE","state":{"id":${n},"type":"STREAM","stream":{"stream_descriptor":{"name":"${stream}","namespace":"public"},"stream_state":{"n":${n}}}}}`;
+/** As the runner tags those of a source. */
+const taggedGlobal = (n: number): string => `{"type":"STATE","state":{"sourceStats":{"recordCount":9},"id":${n},"type":"GLOBAL","global":{"shared_state":{"n":${n}},"stream_states":[]}}}`;
 const globalState = '{"type":"STATE","state":{"type":"GLOBAL","global":{"shared_state":{"n":1},"stream_states":[]}}}';
 const complete = (stream: string): string =>
   `{"type":"TRACE","trace":{"type":"STREAM_STATUS","emitted_at":1.5,"stream_status":{"stream_descriptor":{"name":"${stream}","namespace":"public"},"status":"COMPLETE"}}}`;
@@ -112,6 +114,12 @@ describe('the order of things', () => {
     const { lines } = await run([record('a', 1), record('b', 2), globalState, record('b', 2), globalState]);
     expect(lines().slice(1).map((line) => (line['state'] as { destinationStats: object }).destinationStats)).toEqual([{ recordCount: 2 }, { recordCount: 1 }]);
     expect(sink.commits[0]!.states).toHaveLength(1);
+  });
+
+  it('GLOBAL states replace one another, and their id is known however long they are', async () => {
+    const { lines } = await run([record('a', 1), taggedGlobal(4), record('b', 2), taggedGlobal(5)]);
+    expect(sink.commits[0]).toMatchObject({ stateId: 5, states: [expect.stringContaining('"id":5')] });
+    expect(lines().slice(1).map((line) => (line['state'] as { id: number }).id)).toEqual([4, 5]);
   });
 
   it("records after a stream's own last state wait for its next one, whatever other streams send", async () => {
@@ -353,6 +361,18 @@ describe('lines', () => {
     await run([...lines, globalState]);
     expect(await ids('a')).toEqual(range(1, 40).filter((id) => id % 3 !== 0 && id % 2 === 0));
     expect(await ids('b')).toEqual(range(1, 40).filter((id) => id % 3 === 0 || id % 2 !== 0));
+  });
+
+  it('of hundreds of streams may alternate, names that begin alike included', async () => {
+    const names = range(1, 300).map((n) => `t${n}`);
+    const lines = range(1, 1500).map((id) => record(names[(id * 7) % names.length]!, id));
+    const other = (id: number): string => `{"type":"RECORD","record":{"emitted_at":1,"namespace":"public","stream":"t${id}","data":{"id":${id}}}}`;
+    await run([...lines, other(1), '', other(30), globalState], { streams: names.map((name) => configured(name)) });
+    expect(sink.commits[0]!.staged.reduce((sum, file) => sum + file.rows, 0)).toBe(1502);
+    for (const n of [1, 10, 100, 299]) {
+      const own = range(1, 1500).filter((id) => (id * 7) % 300 === n - 1);
+      expect(await ids(`t${n}`)).toEqual(n === 1 ? [...own, 1] : own);
+    }
   });
 
   it('of streams of one name in two namespaces are told apart', async () => {

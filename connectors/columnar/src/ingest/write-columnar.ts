@@ -28,6 +28,8 @@ export async function writeColumnar(request: WriteColumnarRequest): Promise<void
     await mkdir(options.stagingDirectory, { recursive: true });
     directory = await mkdtemp(join(options.stagingDirectory, 'tapline-'));
     await using engine = new Engine({ directory: join(directory, 'engine'), memoryBytes: options.memoryBytes, workers: options.workers });
+    // Somebody waits for what comes; in other runs there may be nothing to write.
+    if (session?.continuous) engine.warm();
     const converter = new Converter({
       engine, log, directory: join(directory, 'parquet'), compression: options.compression ?? 'zstd', rowGroupBytes: limits.rowGroupBytes,
     });
