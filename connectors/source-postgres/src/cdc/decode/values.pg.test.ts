@@ -4,10 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { availableTypes } from '../../../../../test/e2e/available-types.js';
 import { matrix } from '../../../../../test/e2e/types-matrix.js';
 import { copyStatement } from '../../copy-statement.js';
-import { wireText } from '../../fixtures/harness.js';
+import { configOf, wireText } from '../../fixtures/harness.js';
 import { Log } from '../../fixtures/log.js';
 import { strangeSettings, values, valuesFrom15, valueTypes } from '../../fixtures/values.js';
 import { findRelations } from '../../relations.js';
+import { walkFrames } from '../connection/frames.js';
+import { ReplicationStream } from '../connection/replication-stream.js';
 import { fillHoles } from './reselect.js';
 
 /** What the other two lists lack: mostly arrays, and types that only the server can write inside of them. */
@@ -50,6 +52,8 @@ const tableOf = (name: string, list: readonly (readonly [string, ...string[]])[]
 describe.each([14, 18] as const)('values of PostgreSQL %i read the same from a copy and from the log', (version) => {
   let database: TestDatabase;
   let messages: Buffer[];
+  let rows: Buffer[];
+  let streamed: Buffer[];
   const copied = new Map<string, string>();
   const logged = new Map<string, string>();
   const deleted = new Map<string, string>();
@@ -61,6 +65,7 @@ describe.each([14, 18] as const)('values of PostgreSQL %i read the same from a c
     const whole = matrix(version, await availableTypes(database));
     await database.query(`${valueTypes} ${moreTypes} ${strangeSettings(database.name)}`);
     await using log = await Log.from(database);
+    await database.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [`${database.name}_wire`]);
     // The other list makes types of the same names: it has a database's schema of its own.
     await database.query(`CREATE SCHEMA other; SET search_path TO other, public; SET standard_conforming_strings = on; ${whole.seed}; ALTER TABLE matrix REPLICA IDENTITY FULL`);
     await database.query(`${tableOf('listed', kept.map(([type, value]) => [type, value]))}; ${tableOf('more', more)}`);
@@ -68,6 +73,8 @@ describe.each([14, 18] as const)('values of PostgreSQL %i read the same from a c
     await collect(log, messages, logged);
     await database.query('DELETE FROM other.matrix; DELETE FROM listed; DELETE FROM more');
     const gone = await log.messages();
+    rows = [...messages, ...gone].filter(isRow);
+    streamed = await rowsOfStream(database, rows.length);
     // A copy of what was there before, which the log alone still knows.
     await database.query(`SET search_path TO other, public; ${whole.seed.slice(whole.seed.indexOf('INSERT INTO matrix'))}`);
     await database.query(`TRUNCATE listed, more; ${inserts(tableOf('listed', kept.map(([type, value]) => [type, value])))}; ${inserts(tableOf('more', more))}`);
@@ -85,6 +92,11 @@ describe.each([14, 18] as const)('values of PostgreSQL %i read the same from a c
     for await (const bytes of fillHoles(out, log.connection)) keep(bytes, into);
   }
 
+  test('a replication connection writes them as a query does: both have the same settings', () => {
+    expect(streamed.length).toBeGreaterThan(20);
+    expect(streamed.map(String)).toEqual(rows.map(String));
+  });
+
   test('as inserts', () => {
     expect(copied.size).toBeGreaterThan(600);
     expect(differing(copied, logged)).toEqual([]);
@@ -99,6 +111,23 @@ describe.each([14, 18] as const)('values of PostgreSQL %i read the same from a c
     expect(cast).toBeLessThan(60);
   });
 });
+
+const isRow = ([kind]: Buffer): boolean => kind === 0x49 || kind === 0x44;
+
+async function rowsOfStream(database: TestDatabase, count: number): Promise<Buffer[]> {
+  const rows: Buffer[] = [];
+  await using stream = await ReplicationStream.open(configOf(database));
+  await stream.start({ slot: `${database.name}_wire`, publications: ['log'], from: 0n, messages: true, log: () => {} });
+  while (rows.length < count) {
+    const bytes = (await stream.read())!;
+    walkFrames(bytes, { data: (start, end) => void rows.push(Buffer.from(bytes.subarray(start, end))), keepalive: () => {} });
+    rows.splice(0, rows.length, ...rows.filter(isRow));
+  }
+  await stream.stop();
+  // The server lets go of the slot a moment after the connection.
+  await expect.poll(() => database.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active', [`${database.name}_wire`]), { timeout: 20_000 }).toHaveLength(1);
+  return rows;
+}
 
 const inserts = (sql: string): string => sql.slice(sql.indexOf('INSERT INTO'));
 
