@@ -35,6 +35,7 @@ export const flags: Readonly<Record<string, Flag>> = {
   transport: { value: 'json|batch|auto', help: 'how records travel (default: auto)' },
   json: { help: 'JSON lines on stdout, for scripts' },
   verbose: { help: 'tell what the connectors log, too' },
+  force: { help: 'end the session that reads the slot' },
   stream: { value: 'STREAM', repeatable: true, help: 'only this stream: public.orders' },
   help: { help: 'this text' },
   version: { help: 'the version' },
@@ -59,17 +60,6 @@ export const commands: Readonly<Record<string, Command>> = {
       'Passwords: leave them out of the command line. PGPASSWORD, ~/.pgpass and the AWS variables and profiles are read.',
       'Run it again after any failure: it continues from the last commit.',
     ],
-  },
-  verify: {
-    usage: 'verify [NAME] --source URI --dest URI [flags]',
-    summary: 'compare source and destination, and name the keys that differ',
-    words: 1,
-    flags: [...ends, 'streams', 'mode', ...places, 'json', 'verbose'],
-    examples: [
-      ['runner verify --source postgres://app@localhost/shop --dest ./lake', 'what a sync with the same words has written'],
-      ['runner verify shop-to-lake --streams public.orders', 'one table of a sync of tapline.yaml'],
-    ],
-    notes: ['Exit 0: all is equal; 1: something differs. Nothing is changed, and a sync may run meanwhile.'],
   },
   check: {
     usage: 'check [NAME] [--source URI] [--dest URI]',
@@ -105,13 +95,25 @@ export const commands: Readonly<Record<string, Command>> = {
     usage: 'state list | show NAME | set NAME FILE | reset NAME',
     summary: 'look at positions, or change them',
     words: 3,
-    flags: ['stream', 'state-dir', 'config', 'json'],
+    flags: ['stream', 'source', 'source-config', 'state-dir', 'config', 'json'],
     examples: [
       ['runner state list', 'the syncs that have a state'],
       ['runner state show shop-to-lake --stream public.orders', 'the position of one stream'],
+      ['runner state show shop-to-lake --source postgres://app@localhost/shop', 'with cdc: how far the position is behind, too'],
       ['runner state reset shop-to-lake --stream public.orders', 'the next run copies this stream anew'],
       ['runner state set shop-to-lake state.json', 'the next run starts from what the file says; `state show --json` writes such a file'],
     ],
+  },
+  slot: {
+    usage: 'slot list [NAME] | drop SLOT [NAME]',
+    summary: 'look at the replication slots of a source, or drop one',
+    words: 3,
+    flags: ['source', 'source-config', 'force', 'state-dir', 'config', 'json', 'verbose'],
+    examples: [
+      ['runner slot list --source postgres://app@localhost/shop', 'which slots there are, and how much log they keep'],
+      ['runner slot drop tapline_shop_to_lake_1a2b3c4d shop-to-lake', 'after the last run of a sync; NAME is a sync of tapline.yaml'],
+    ],
+    notes: ['A slot keeps the log of its server from its position on: one that nobody reads any more fills the disk.', 'A sync whose slot was dropped must copy everything again (--full-refresh).'],
   },
   init: {
     usage: 'init [--source URI] [--dest URI]',

@@ -69,7 +69,11 @@ export class Context {
 
   /** The sync of tapline.yaml that was meant: the one named, or the only one if nothing else was said. */
   chosenSync(): ResolvedSync | undefined {
-    const [name] = this.words;
+    return this.syncNamed(this.words[0]);
+  }
+
+  /** The same, where the name does not come first. */
+  syncNamed(name: string | undefined): ResolvedSync | undefined {
     if (name !== undefined) {
       const file = this.file();
       if (!file) throw configError(`there is no ${this.#filePath} that could have a sync '${name}'. 'runner init' writes one; or give --source and --dest`, { code: 'config_missing' });

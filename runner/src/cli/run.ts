@@ -8,11 +8,11 @@ import { failedSummary } from './failed-summary.js';
 
 const loaders: Readonly<Record<string, () => Promise<(context: Context) => Promise<number>>>> = {
   sync: async () => (await import('./sync-command.js')).syncCommand,
-  verify: async () => (await import('./verify-command.js')).verifyCommand,
   check: async () => (await import('./check-command.js')).checkCommand,
   discover: async () => (await import('./discover-command.js')).discoverCommand,
   spec: async () => (await import('./spec-command.js')).specCommand,
   state: async () => (await import('./state-command.js')).stateCommand,
+  slot: async () => (await import('./slot-command.js')).slotCommand,
   init: async () => (await import('./init-command.js')).initCommand,
 };
 

@@ -1,13 +1,15 @@
-import { didYouMean, parsePattern, parseStreamName } from '@tapline/catalog';
+import { didYouMean, parsePattern, parseStreamName, type StreamPattern } from '@tapline/catalog';
 import { configError, ExitCode, mergeStates, StateBody, streamKey, summarizeState, type StreamDescriptor } from '@tapline/protocol';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { table } from '../report/numbers.js';
+import { dropStream, entryOf, withEntry } from '../engine/drop-stream.js';
+import { bytes, table } from '../report/numbers.js';
 import { StateStore } from '../store/state-store.js';
 import { requireSyncName } from '../sync-name.js';
 import { UsageError } from './arguments.js';
 import type { Context } from './context.js';
 import { statesIn } from './state-file.js';
+import { lagOf } from './state-lag.js';
 
 const verbs: Readonly<Record<string, (context: Context) => Promise<void>>> = { list, show, set, reset };
 
@@ -43,18 +45,23 @@ async function show(context: Context): Promise<void> {
   const { out } = context.process;
   const [state, overrides] = [await store.load(), await store.overrides()];
   const states = chosen(state?.states ?? [], context);
+  const lag = await lagOf(context, sync, states);
   if (context.json) {
     // The bodies go in as they are: their bytes are the source's own.
-    const head = { type: 'state', sync, state_id: state?.state_id ?? 0, saved_at: state?.saved_at ?? null, source: state?.source ?? '', pending_overrides: overrides !== undefined };
+    const head = {
+      type: 'state', sync, state_id: state?.state_id ?? 0, saved_at: state?.saved_at ?? null, source: state?.source ?? '', pending_overrides: overrides !== undefined,
+      ...(lag?.bytes !== undefined && { lag_bytes: lag.bytes }),
+    };
     return out(`${JSON.stringify(head).slice(0, -1)},"states":[${states.join(',')}]}\n`);
   }
   out(`${sync}: ${state ? `saved ${state.saved_at}, checkpoint ${state.state_id}` : 'no state saved yet'}\n`);
-  for (const body of states) out(`  ${summarizeState(body).key || 'all streams'}: ${positionOf(body)}\n`);
+  for (const body of states) out(positionsOf(body, context));
+  if (lag) out(`lag: ${lag.bytes === undefined ? `unknown: ${lag.error}` : `${bytes(lag.bytes)} of log`}\n`);
   if (overrides) {
     out(`waiting for the next run, written ${overrides.written_at} by 'state set' or 'state reset':\n`);
     if (overrides.replace && overrides.states.length === 0) out('  all streams start over\n');
     for (const key of overrides.reset) out(`  ${key} starts over\n`);
-    for (const body of chosen(overrides.states, context)) out(`  ${summarizeState(body).key || 'all streams'}: ${positionOf(body)}\n`);
+    for (const body of chosen(overrides.states, context)) out(positionsOf(body, context));
   }
 }
 
@@ -74,9 +81,9 @@ async function set(context: Context): Promise<void> {
   const store = storeOf(context, sync);
   if (stream) {
     const wanted = streamKey(stream);
-    const own = states.filter((body) => summarizeState(body).key === wanted);
-    if (own.length === 0) throw configError(`${path} holds no state of ${wanted}`, { code: 'bad_state' });
-    states = await besideOthers(store, own[0]!);
+    const entry = states.map((body) => entryOf(body, wanted)).find((text) => text !== undefined);
+    if (entry === undefined) throw configError(`${path} holds no state of ${wanted}`, { code: 'bad_state' });
+    states = await besideOthers(store, wanted, entry);
   }
   if (states.length === 0) throw configError(`${path} holds no state. To start over: runner state reset ${sync}`, { code: 'bad_state' });
   await store.set(states);
@@ -99,22 +106,22 @@ async function reset(context: Context): Promise<void> {
   say(context, { type: 'state_reset', sync, streams: names }, `${sync}: the next run copies ${names.length === 0 ? 'all streams' : names.join(', ')} anew`);
 }
 
-/** The states that hold now, what is pending included, with this one instead of its stream's. */
-async function besideOthers(store: StateStore, body: string): Promise<string[]> {
+/** The states that hold now, what is pending included, with this entry (`{"stream_descriptor":…,"stream_state":…}`) instead of its stream's. */
+async function besideOthers(store: StateStore, key: string, entry: string): Promise<string[]> {
   const overrides = await store.overrides();
   const stored = overrides?.replace ? [] : ((await store.load())?.states ?? []);
-  let states: string[] = stored.filter((state) => !overrides?.reset.includes(summarizeState(state).key));
-  for (const state of [...(overrides?.states ?? []), body]) {
-    if (states.some((other) => summarizeState(other).kind !== 'STREAM')) {
-      throw configError('this sync has one state for all streams: set the whole of it, without --stream', { code: 'bad_state' });
-    }
-    states = mergeStates(states, state);
-  }
-  return states;
+  const kept = (overrides?.reset ?? []).reduce<readonly string[]>((states, reset) => dropStream(states, reset), stored);
+  const states = (overrides?.states ?? []).reduce<string[]>(mergeStates, [...kept]);
+  const [other] = states.filter((state) => summarizeState(state).kind !== 'STREAM');
+  if (other === undefined) return mergeStates(states, `{"type":"STREAM","stream":${entry}}`);
+  if (summarizeState(other).kind === 'GLOBAL') return [withEntry(other, key, entry)];
+  throw configError('this sync has one state for all streams: set the whole of it, without --stream', { code: 'bad_state' });
 }
 
+const patternsOf = (context: Context): StreamPattern[] => context.flags.texts('stream').map(parsePattern);
+
 function chosen(states: readonly string[], context: Context): string[] {
-  const patterns = context.flags.texts('stream').map(parsePattern);
+  const patterns = patternsOf(context);
   if (patterns.length === 0) return [...states];
   return states.filter((body) => descriptorsOf([body]).some((stream) => patterns.some((pattern) => pattern.matches(stream))));
 }
@@ -128,11 +135,18 @@ function descriptorsOf(states: readonly string[]): StreamDescriptor[] {
   return [...new Map(all.map((stream) => [streamKey(stream), stream])).values()];
 }
 
-/** What a person reads of a state, shortened. */
-function positionOf(body: string): string {
+/** What a person reads of a state: a line a stream, and one for what all share. */
+function positionsOf(body: string, context: Context): string {
   const { stream, global, data } = StateBody.parse(JSON.parse(body));
-  const text = JSON.stringify(stream ? (stream.stream_state ?? null) : global ? global : (data ?? null));
-  return text.length > 300 ? `${text.slice(0, 300)}… (--json shows it whole)` : text;
+  const line = (name: string, position: unknown): string => {
+    const text = JSON.stringify(position ?? null);
+    return `  ${name}: ${text.length > 300 ? `${text.slice(0, 300)}… (--json shows it whole)` : text}\n`;
+  };
+  if (stream) return line(streamKey(stream.stream_descriptor), stream.stream_state);
+  if (!global) return line('all streams', data);
+  const patterns = patternsOf(context);
+  const entries = global.stream_states.filter((one) => patterns.length === 0 || patterns.some((pattern) => pattern.matches(one.stream_descriptor)));
+  return line('all streams', global.shared_state) + entries.map((one) => line(streamKey(one.stream_descriptor), one.stream_state)).join('');
 }
 
 function syncNamed(context: Context): string {
