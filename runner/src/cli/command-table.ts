@@ -61,6 +61,17 @@ export const commands: Readonly<Record<string, Command>> = {
       'Run it again after any failure: it continues from the last commit.',
     ],
   },
+  verify: {
+    usage: 'verify [NAME] --source URI --dest URI [flags]',
+    summary: 'compare source and destination, and name the keys that differ',
+    words: 1,
+    flags: [...ends, 'streams', 'mode', ...places, 'json', 'verbose'],
+    examples: [
+      ['runner verify --source postgres://app@localhost/shop --dest ./lake', 'what a sync with the same words has written'],
+      ['runner verify shop-to-lake --streams public.orders', 'one table of a sync of tapline.yaml'],
+    ],
+    notes: ['Exit 0: all is equal; 1: something differs. Nothing is changed, and a sync may run meanwhile.'],
+  },
   check: {
     usage: 'check [NAME] [--source URI] [--dest URI]',
     summary: 'can both ends be reached, and do the rights suffice?',

@@ -8,6 +8,7 @@ import { failedSummary } from './failed-summary.js';
 
 const loaders: Readonly<Record<string, () => Promise<(context: Context) => Promise<number>>>> = {
   sync: async () => (await import('./sync-command.js')).syncCommand,
+  verify: async () => (await import('./verify-command.js')).verifyCommand,
   check: async () => (await import('./check-command.js')).checkCommand,
   discover: async () => (await import('./discover-command.js')).discoverCommand,
   spec: async () => (await import('./spec-command.js')).specCommand,
