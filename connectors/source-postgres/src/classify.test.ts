@@ -40,10 +40,18 @@ describe('classify', () => {
   });
 
   test('without a code the connection ended', () => expect(classify(new Error('Connection terminated'), attempt).code).toBe('pg_connection_lost'));
+  test('a bug of ours is not told as a lost connection, which would be tried again', () => {
+    expect(classify(new TypeError('x is not a function'), attempt)).toMatchObject({ kind: 'system_error', code: 'unexpected' });
+    expect(classify(new Error('not possible'), { ...attempt, alive: true })).toMatchObject({ kind: 'system_error', code: 'unexpected' });
+  });
   test('of several addresses the first code counts', () => expect(classify(new AggregateError([withCode('ECONNREFUSED'), withCode('EHOSTUNREACH')]), attempt).code).toBe('pg_refused'));
   test('one of ours stays as it is', () => {
     const ours = configError('ours');
     expect(classify(ours, attempt)).toBe(ours);
+  });
+  test('a replication session is refused by rules of its own', () => {
+    const codes = ['42501', '08P01', '53300', '57P01'].map((code) => classify(withCode(code), { ...attempt, purpose: 'replication' }).code);
+    expect(codes).toEqual(['pg_no_replication', 'pg_pooler', 'pg_too_many_connections', 'pg_shutdown']);
   });
   test('a missing right says what to type, quoted', () => {
     expect(classify(withCode('42501'), { ...attempt, user: 'a"b', relation: { schema: 'My', name: 'T"x' } }).message).toContain('GRANT SELECT ON "My"."T""x" TO "a""b";');

@@ -1,5 +1,5 @@
 /** From what the driver, the socket or the server said to what a user can do about it. By codes only, never by the text of a message. */
-import { configError, ConnectorError, systemError, transientError } from '@tapline/protocol';
+import { configError, ConnectorError, systemError, toConnectorError, transientError } from '@tapline/protocol';
 import { qualified } from './sql.js';
 
 /** What a session is for. */
@@ -14,6 +14,8 @@ export interface Attempt {
   readonly sslmode: string;
   /** A session of the replication protocol is admitted, and fails, by rules of its own. */
   readonly purpose?: Purpose;
+  /** The connection stands: an error without a code did not come from its end. */
+  readonly alive?: boolean;
   /** The table that was read. */
   readonly relation?: { readonly schema: string; readonly name: string };
 }
@@ -25,7 +27,8 @@ export function classify(error: unknown, attempt: Attempt): ConnectorError {
   const stream = attempt.relation && { name: attempt.relation.name, namespace: attempt.relation.schema };
   const options = { cause: error, ...(stream && { stream }) };
   if (code === undefined) {
-    // pg gives no code where the connection ended under it.
+    // The driver gives no code where the connection ended under it, and takes a bare Error then: any other class is a bug of ours.
+    if (attempt.alive || (error instanceof Error && Object.getPrototypeOf(error) !== Error.prototype)) return toConnectorError(error);
     return transientError(`${server(attempt)} closed the connection${attempt.relation ? ` while ${table(attempt)} was read` : ''}`, { ...options, code: 'pg_connection_lost' });
   }
   const known = /^[0-9A-Z]{5}$/.test(code) && !nodeCodes.has(code) ? bySqlState(code, attempt) : byDriverCode(code, attempt);

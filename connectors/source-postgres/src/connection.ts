@@ -87,12 +87,12 @@ export class Connection implements AsyncDisposable {
   }
 
   classify(error: unknown, relation?: Attempt['relation']): ConnectorError {
-    return classify(error, relation ? { ...this.#target, relation } : this.#target);
+    return classify(error, { ...this.#target, alive: !this.#broken, ...(relation && { relation }) });
   }
 
   /** Of a statement that needs what a session of that purpose needs. */
   classifyFor(purpose: Purpose, error: unknown): ConnectorError {
-    return classify(error, { ...this.#target, purpose });
+    return classify(error, { ...this.#target, alive: !this.#broken, purpose });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,8 +5,8 @@ import { jsonForm } from './types.js';
 
 export interface CopyStatement {
   readonly relation: Relation;
-  /** What travels, in this order. */
-  readonly columns: readonly RelationColumn[];
+  /** What travels, in this order; under its own name unless it says another. */
+  readonly columns: readonly (RelationColumn & { readonly property?: string | undefined })[];
   /** Columns in which integers beyond 2^53 can be. */
   readonly wide: ReadonlySet<string>;
   /** A condition on the alias `s`. */
@@ -25,7 +25,7 @@ export function copyStatement({ relation, columns, wide, where, orderBy = [], fi
   const inner = new Set([...columns.map(({ name }) => name), ...needed, ...orderBy]);
   const list = [...inner].map((name) => `s.${identifier(name)}`).join(', ');
   const order = (alias: string): string => (orderBy.length > 0 ? ` ORDER BY ${orderBy.map((name) => `${alias}.${identifier(name)}`).join(', ')}` : '');
-  const values = columns.map(({ name, type }) => `${jsonForm(type, `t.${identifier(name)}`, wide.has(name))} AS ${identifier(name)}`).join(', ');
+  const values = columns.map(({ name, type, property = name }) => `${jsonForm(type, `t.${identifier(name)}`, wide.has(name))} AS ${identifier(property)}`).join(', ');
   // Without columns there is nothing that row_to_json could look at.
   const json = columns.length > 0 ? 'pg_catalog.row_to_json(r.*)' : `'{}'::pg_catalog.json`;
   const rows = columns.length > 0 ? `, LATERAL (SELECT ${values}) r` : '';

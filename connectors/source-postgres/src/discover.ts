@@ -2,16 +2,16 @@ import { toJsonSchema } from '@tapline/catalog';
 import { streamKey, type AirbyteStream, type CatalogBody } from '@tapline/protocol';
 import type { VerbContext } from '@tapline/sdk';
 import type { Config } from './config.js';
+import type { Connection } from './connection.js';
 import { identityOf } from './identity.js';
-import { requireNoCdc } from './not-yet.js';
 import { openPatiently } from './patience.js';
 import { findRelations, type Relation } from './relations.js';
 import { resumableKey } from './snapshot.js';
 import { canBeCursor } from './types.js';
+import { cdcProperties } from './cdc/meta-columns.js';
 
 export async function discover(context: VerbContext<Config>): Promise<CatalogBody> {
   const { config, log } = context;
-  requireNoCdc(config);
   await using connection = await openPatiently(context);
   try {
     const identity = await identityOf(connection);
@@ -19,7 +19,7 @@ export async function discover(context: VerbContext<Config>): Promise<CatalogBod
       log('WARN', `this user may not ask for the identity of the server, so a state of another server would not be noticed: GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO "${connection.target.user}"`);
     }
     const relations = await findRelations(connection, { schemas: config.schemas });
-    return { streams: relations.map(streamOf), ...(identity !== undefined && { tapline: { identity } }) };
+    return { streams: relations.map(config.replication === 'cdc' ? await replicatedStreams(connection) : streamOf), ...(identity !== undefined && { tapline: { identity } }) };
   } catch (error) {
     throw connection.classify(error);
   }
@@ -46,5 +46,37 @@ export function streamOf(relation: Relation): AirbyteStream {
       ...(partitionOf && { partition_of: streamKey({ namespace: partitionOf.schema, name: partitionOf.name }) }),
       ...(rows !== undefined && { row_estimate: Math.round(rows) }),
     },
+  };
+}
+
+/** From PostgreSQL 18 on the log's readers can have generated columns that are stored. */
+export async function replicatedStreams(connection: Connection): Promise<(relation: Relation) => AirbyteStream> {
+  const [row] = await connection.query<{ version: number }>(`SELECT pg_catalog.current_setting('server_version_num')::int4 AS version`);
+  return (relation) => replicatedStream(relation, row!.version >= 180_000);
+}
+
+/**
+ * A relation of which the changes can be read. Every column but those of the key may be null: a deleted row has nothing else. A relation
+ * that writes no log (a view, a foreign or an unlogged table) stays what it is.
+ */
+function replicatedStream(relation: Relation, hasGenerated: boolean): AirbyteStream {
+  const stream = streamOf(relation);
+  if (!relation.isLogged || (relation.kind !== 'table' && relation.kind !== 'partitioned')) return stream;
+  const identity = relation.replicaIdentity.kind === 'index' ? relation.replicaIdentity.columns : relation.key;
+  const columns = relation.columns.filter(({ generated }) => generated === undefined || (generated === 'stored' && hasGenerated));
+  return {
+    ...stream,
+    json_schema: {
+      type: 'object',
+      properties: {
+        ...Object.fromEntries(columns.map(({ name, type, notNull }) => [name, toJsonSchema(type.logical, !(notNull && identity.includes(name)))])),
+        ...cdcProperties(),
+      },
+    },
+    supported_sync_modes: ['full_refresh', 'incremental'],
+    source_defined_cursor: true,
+    default_cursor_field: ['_ab_cdc_lsn'],
+    source_defined_primary_key: identity.map((column) => [column]),
+    tapline: { ...(stream['tapline'] as object), order: true },
   };
 }

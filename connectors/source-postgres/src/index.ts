@@ -12,10 +12,12 @@ export const source = defineSource<Config>({
   version: '0.1.0',
   documentationUrl: 'https://github.com/tapline/tapline/tree/main/connectors/source-postgres',
   config,
-  extensions: ['end'],
+  extensions: ['ack', 'end', 'schema', 'generation', 'partial', 'lag'],
   check,
   discover,
   read,
+  // Without cdc no state has a position, and there is nothing to confirm.
+  confirm: async (state, context) => (await import('./cdc/confirmations.js')).Confirmations.of(context).confirm(state),
   tools: {
     async *slots(context) {
       yield* (await import('./tools/slots.js')).slots(context);

@@ -46,7 +46,7 @@ const safe = Number.MAX_SAFE_INTEGER;
  * The 64-bit columns in which integers beyond 2^53 can be. Where a column leads an index its least and greatest value are known at
  * once; in this transaction's snapshot they hold.
  */
-export async function wideColumns({ connection, relation, columns }: Reading): Promise<Set<string>> {
+export async function wideColumns({ connection, relation, columns }: Pick<Reading, 'connection' | 'relation' | 'columns'>): Promise<Set<string>> {
   const long = columns.filter(({ type }) => type.logical.kind === 'int' && type.logical.bits === 64);
   const indexed = long.filter(({ leadsIndex }) => leadsIndex);
   const wide = new Set(long.map(({ name }) => name));

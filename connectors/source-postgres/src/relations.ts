@@ -10,8 +10,8 @@ export interface RelationColumn {
   readonly collationIsC: boolean;
   /** The first column of an index: its least and greatest values are known at once. */
   readonly leadsIndex: boolean;
-  /** Computed by the server: GENERATED ALWAYS AS (…), stored or not. */
-  readonly generated: boolean;
+  /** Computed by the server: GENERATED ALWAYS AS (…). */
+  readonly generated: 'stored' | 'virtual' | undefined;
 }
 
 export interface Relation {
@@ -78,7 +78,7 @@ function relationOf(row: RelationRow, columns: readonly ColumnRow[], indexes: re
       notNull: column.not_null,
       collationIsC: column.collation_is_c,
       leadsIndex: leading.has(column.number),
-      generated: column.generated,
+      generated: column.generated === '' ? undefined : column.generated === 's' ? 'stored' : 'virtual',
     })),
     key: key ? key.columns.map((number) => names.get(number)!) : [],
     isLogged: row.persistence === 'p',
@@ -111,7 +111,7 @@ interface RelationRow {
   oid: number; schema: string; name: string; kind: keyof typeof kinds; root_schema: string | null; root_name: string | null;
   has_children: boolean; rows: number | null; readable: boolean; row_security: boolean; persistence: string; identity: keyof typeof identities;
 }
-interface ColumnRow { relation: number; number: number; name: string; type: number; modifier: number; not_null: boolean; collation_is_c: boolean; generated: boolean }
+interface ColumnRow { relation: number; number: number; name: string; type: number; modifier: number; not_null: boolean; collation_is_c: boolean; generated: '' | 's' | 'v' }
 interface IndexRow { relation: number; name: string; is_primary: boolean; is_unique: boolean; is_identity: boolean; columns: number[] }
 
 const kinds = { r: 'table', p: 'partitioned', v: 'view', m: 'materialized_view', f: 'foreign_table' } as const;
@@ -136,7 +136,7 @@ const relationsSql = (byName: boolean): string => `
   ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
 const columnsSql = `
-  SELECT a.attrelid AS relation, a.attnum AS number, a.attname::text AS name, a.atttypid AS type, a.atttypmod AS modifier, a.attnotnull AS not_null, a.attgenerated <> '' AS generated,
+  SELECT a.attrelid AS relation, a.attnum AS number, a.attname::text AS name, a.atttypid AS type, a.atttypmod AS modifier, a.attnotnull AS not_null, a.attgenerated::text AS generated,
     COALESCE(CASE WHEN l.collname = 'default' THEN d.datcollate ELSE l.collname END IN ('C', 'POSIX'), false) AS collation_is_c
   FROM pg_catalog.pg_attribute a
   LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation

@@ -6,17 +6,20 @@
 const epoch = 2 ** 32;
 
 export class Snapshot {
+  /** As `pg_current_snapshot()` writes it. */
+  readonly text: string;
   readonly #xmin: number;
   readonly #xmax: number;
   readonly #running: ReadonlySet<number>;
 
-  private constructor(readonly text: string, xmin: number, xmax: number, running: ReadonlySet<number>) {
+  private constructor(text: string, xmin: number, xmax: number, running: ReadonlySet<number>) {
+    this.text = text;
     this.#xmin = xmin;
     this.#xmax = xmax;
     this.#running = running;
   }
 
-  /** As `pg_current_snapshot()` writes it: `xmin:xmax:xip,xip`, 64 bits each. Throws a RangeError for anything else. */
+  /** `xmin:xmax:xip,xip`, 64 bits each. Throws a RangeError for anything else. */
   static parse(text: string): Snapshot {
     const match = /^(\d+):(\d+):((?:\d+(?:,\d+)*)?)$/.exec(text);
     if (!match) throw new RangeError('this is no snapshot');

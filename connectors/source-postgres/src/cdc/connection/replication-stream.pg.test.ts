@@ -3,6 +3,7 @@ import { startPostgres, type PostgresServer, type TestDatabase } from '@tapline/
 import { toConnectorError } from '@tapline/protocol';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { configOf, type TestConfig } from '../../fixtures/harness.js';
+import { startPooler } from '../../fixtures/pooler.js';
 import { parseLsn } from '../lsn.js';
 import { walkFrames } from './frames.js';
 import { ReplicationStream } from './replication-stream.js';
@@ -174,6 +175,39 @@ describe.each([14, 18] as const)('the replication stream of PostgreSQL %i', (ver
     expect((await readUntil(stream, 'C')).types).toBe('BRIC');
     await expect(readUntil(stream, 'C')).rejects.toMatchObject({ kind: 'transient_error', code: 'pg_shutdown' });
     expect(await stream.flushConfirm(1000)).toBe(false);
+  });
+
+  test('a server that is silent for twice wal_sender_timeout, though asked, is lost', async () => {
+    await using network = await startPooler(server, { refuse: false });
+    await using stream = await begin(await open({ port: network.port, sslmode: 'disable' }));
+    network.stall();
+    await expect(readUntil(stream, 'C')).rejects.toMatchObject({ kind: 'transient_error', code: 'pg_silent' });
+  });
+
+  test('a server that is killed is lost for a while only: what was not confirmed comes again', async () => {
+    await using stream = await begin(await open());
+    await database.query(`INSERT INTO t VALUES (1, 'a')`);
+    await readUntil(stream, 'C');
+    const reading = readUntil(stream, 'C');
+    reading.catch(() => {});
+    await server.kill9();
+    await expect(reading).rejects.toMatchObject({ kind: 'transient_error', code: expect.stringMatching(/^pg_(connection_lost|shutdown)$/) });
+    await server.restart();
+    await using again = await begin(await open());
+    expect((await readUntil(again, 'C')).types).toBe('BRIC');
+  });
+
+  test('a server that shuts down waits for the confirmation of all that it has sent, and then ends the stream', async () => {
+    await using stream = await begin(await open());
+    await database.query(`INSERT INTO t VALUES (1, 'a')`);
+    const { end } = await readUntil(stream, 'C');
+    stream.confirm(end);
+    const reading = (async () => {
+      for (let frames = await stream.read(); frames; frames = await stream.read()) walkFrames(frames, { data: () => {}, keepalive: (walEnd) => stream.confirm(walEnd) });
+    })();
+    const restarted = server.restart();
+    await expect(reading).rejects.toMatchObject({ kind: 'transient_error', code: 'pg_shutdown' });
+    await restarted;
   });
 
   test('aborted, it gives no more, and still confirms', async () => {

@@ -1,0 +1,28 @@
+/** What every record of a replicated table carries beside its columns. */
+import { toJsonSchema, type LogicalType } from '@tapline/catalog';
+import type { AirbyteStream, ConfiguredStream } from '@tapline/protocol';
+
+const types: Readonly<Record<string, LogicalType>> = {
+  _ab_cdc_lsn: { kind: 'int', bits: 64 },
+  _ab_cdc_updated_at: { kind: 'timestamptz' },
+  _ab_cdc_deleted_at: { kind: 'timestamptz' },
+};
+
+/** The member in which the order of records travels in a session; the runner declares it. */
+export const orderColumn = '_tapline_order';
+
+export const cdcProperties = (): Record<string, object> => Object.fromEntries(Object.entries(types).map(([name, type]) => [name, toJsonSchema(type)]));
+
+export const isMetaColumn = (name: string): boolean => name === orderColumn || Object.hasOwn(types, name);
+
+/** The properties that are columns of the table. */
+export function tableProperties(stream: AirbyteStream): Record<string, object> {
+  const properties = (stream.json_schema['properties'] ?? {}) as Record<string, object>;
+  return Object.fromEntries(Object.entries(properties).filter(([name]) => !isMetaColumn(name)));
+}
+
+/** Whether a stream is read by its changes in this run. Platforms fill in the default cursor, which is ours. */
+export function isReadByChanges({ stream, sync_mode: mode, cursor_field: cursor }: ConfiguredStream): boolean {
+  if (mode !== 'incremental' || stream.source_defined_cursor !== true) return false;
+  return !cursor?.length || cursor[0] === '_ab_cdc_lsn';
+}

@@ -1,0 +1,203 @@
+/**
+ * `read` with `replication: cdc`: the slot first, then the stream of changes, and beside it the copies of tables that were not copied yet
+ * and the streams that are read in another way. All of them write into one queue; the states are of all of them together.
+ */
+import { configError, failpoint, streamKey } from '@tapline/protocol';
+import { failed, status, type ReadContext, type SourceItem } from '@tapline/sdk';
+import type { Config } from '../config.js';
+import type { Connection } from '../connection.js';
+import { openPatiently } from '../patience.js';
+import { label } from '../reading.js';
+import { findRelations } from '../relations.js';
+import { Changes } from './changes.js';
+import { Checkpoint } from './checkpoint.js';
+import { Confirmations } from './confirmations.js';
+import { ReplicationStream } from './connection/replication-stream.js';
+import { Control } from './control.js';
+import { Copier } from './copier.js';
+import { Mailbox } from './mailbox.js';
+import { isReadByChanges } from './meta-columns.js';
+import { watchForTables } from './new-tables.js';
+import { openSlot, type OpenedSlot } from './open-slot.js';
+import { readOthers, type OtherStream } from './other-streams.js';
+import { Publishing } from './publishing.js';
+import { Replicator } from './replicator.js';
+import { sharedStateOf, tableStateOf } from './state.js';
+import { Table } from './table.js';
+
+/** Bytes that may wait for the pipe. */
+const queueBytes = 1 << 20;
+
+export async function* readCdc(context: ReadContext<Config>): AsyncGenerator<SourceItem, void, undefined> {
+  const mailbox = new Mailbox<SourceItem>(queueBytes);
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(context.signal.reason);
+  if (context.signal.aborted) return;
+  context.signal.addEventListener('abort', stop, { once: true });
+  const work = new Replication(context, mailbox, controller).run().then(
+    () => mailbox.close(),
+    (error: unknown) => mailbox.fail(error),
+  );
+  try {
+    yield* mailbox;
+  } finally {
+    context.signal.removeEventListener('abort', stop);
+    controller.abort(new DOMException('nobody reads any more', 'AbortError'));
+    await work;
+  }
+}
+
+class Replication {
+  readonly #context: ReadContext<Config>;
+  readonly #mailbox: Mailbox<SourceItem>;
+  readonly #controller: AbortController;
+  readonly #publishing: Publishing;
+  readonly #confirmations: Confirmations;
+  readonly #continuous: boolean;
+
+  constructor(context: ReadContext<Config>, mailbox: Mailbox<SourceItem>, controller: AbortController) {
+    this.#context = context;
+    this.#mailbox = mailbox;
+    this.#controller = controller;
+    this.#publishing = new Publishing(context);
+    this.#confirmations = Confirmations.of(context);
+    this.#continuous = context.session?.continuous ?? false;
+  }
+
+  async run(): Promise<void> {
+    const { config } = this.#context;
+    const connection = await openPatiently(this.#context);
+    await using control = new Control(config, connection);
+    const { tables, others } = await this.#streams(connection);
+    const followed = await this.#publish(connection, tables);
+    const stream = await ReplicationStream.open(config);
+    try {
+      const slot = await openSlot(this.#context, { names: this.#publishing.names, connection, stream, shared: sharedStateOf(this.#context.globalState) });
+      failpoint('cdc.after_slot');
+      // Whatever was copied of a log that is lost does not go on.
+      if (slot.anew) for (const table of followed) table.startOver();
+      const checkpoint = new Checkpoint({ ...slot.source, ...this.#publishing.names }, slot.position);
+      for (const table of followed) checkpoint.tables.set(table.key, table);
+      for (const { configured } of others) checkpoint.setOther(configured.stream, this.#context.stateOf(configured.stream));
+      for (const table of followed) await this.#mailbox.put(status(table.stream, 'STARTED'));
+      // Before the first row: a slot that nobody knows of would keep the log for ever.
+      await this.#mailbox.put(checkpoint.take());
+      await this.#replicate({ control, stream, slot, checkpoint, others });
+    } catch (error) {
+      await this.#confirmations.stop();
+      await stream.stop();
+      throw error;
+    }
+    // The stream stays open: the last positions are confirmed on it.
+    this.#confirmations.end();
+  }
+
+  /** Sorts the streams by how they are read; those that are not there are told. */
+  async #streams(connection: Connection): Promise<{ tables: Table[]; others: OtherStream[] }> {
+    const { catalog, stateOf } = this.#context;
+    const names = catalog.streams.map(({ stream }) => ({ schema: stream.namespace ?? 'public', name: stream.name }));
+    const found = await findRelations(connection, { names }).catch((error: unknown) => {
+      throw connection.classify(error);
+    });
+    const relations = new Map(found.map((relation) => [streamKey({ namespace: relation.schema, name: relation.name }), relation]));
+    const tables: Table[] = [];
+    const others: OtherStream[] = [];
+    for (const configured of catalog.streams) {
+      const { name, namespace } = configured.stream;
+      const stream = namespace ? { name, namespace } : { name };
+      const relation = relations.get(streamKey({ name, namespace: namespace ?? 'public' }));
+      if (!relation) {
+        const error = configError(`${label(stream)} does not exist, or user '${connection.target.user}' may not see it: discover again, or leave it out`, { code: 'pg_no_table', stream });
+        await this.#mailbox.put(failed(stream, error));
+      } else if (isReadByChanges(configured)) {
+        tables.push(new Table(configured, relation.oid, tableStateOf(stateOf(stream), stream)));
+      } else {
+        others.push({ configured, relation });
+      }
+    }
+    return { tables, others };
+  }
+
+  /** Returns the tables whose changes will come. A table that is refused has no state from now on: it is copied once it is mended. */
+  async #publish(connection: Connection, tables: readonly Table[]): Promise<Table[]> {
+    const refused = await this.#publishing.prepare(connection, tables);
+    for (const [table, error] of refused) await this.#mailbox.put(failed(table.stream, error));
+    return tables.filter((table) => !refused.has(table));
+  }
+
+  async #replicate(parts: {
+    readonly control: Control; readonly stream: ReplicationStream; readonly slot: OpenedSlot; readonly checkpoint: Checkpoint; readonly others: readonly OtherStream[];
+  }): Promise<void> {
+    const { control, slot, checkpoint, others } = parts;
+    const { config, session, log } = this.#context;
+    const { signal } = this.#controller;
+    const mailbox = this.#mailbox;
+    const withOrder = session !== undefined;
+    const start = async (stream: ReplicationStream): Promise<ReplicationStream> => {
+      const { slot: name, publication } = this.#publishing.names;
+      await stream.start({ slot: name, publications: [publication], from: checkpoint.position, messages: false, signal, log });
+      this.#confirmations.attach(stream);
+      return stream;
+    };
+    let othersDone = others.length === 0;
+    const over = new AbortController();
+    signal.addEventListener('abort', () => over.abort(), { once: true });
+    // The two know of each other: changes are written into the stream's place, and a copy changes what is followed.
+    const copier: Copier = new Copier({
+      config, checkpoint, withOrder, signal, log,
+      patient: this.#continuous,
+      put: (item, bytes) => mailbox.put(item, bytes),
+      flush: () => replicator.flush(),
+      publishedAs: (table, connection) => this.#publishing.of(table, connection),
+      onProgress: () => replicator.progress(),
+    });
+    const changes = new Changes({
+      checkpoint, withOrder, log,
+      blockBytes: config.block_bytes,
+      partial: session?.extensions.includes('partial') ?? false,
+      toast: config.toast,
+      typesOf: (oids) => control.typesOf(oids),
+      put: (item) => replicator.put(item),
+      onReplaced: (table) => copier.add([table]),
+    });
+    const replicator: Replicator = new Replicator({
+      control, changes, checkpoint, mailbox, signal, log,
+      stream: await start(parts.stream),
+      blockBytes: config.block_bytes,
+      stateIntervalMs: session?.state_interval_ms ?? config.state_interval_seconds * 1000,
+      end: this.#continuous ? undefined : { target: slot.flushed, ready: () => othersDone && copier.idle },
+      reconnect: this.#continuous
+        ? async () => {
+            const stream = await ReplicationStream.open(config);
+            await slot.requireSame(stream);
+            return start(stream);
+          }
+        : undefined,
+    });
+    copier.add([...checkpoint.tables.values()].filter(({ phase }) => phase === 'pending'));
+    await this.#together([
+      () => replicator.run().finally(() => {
+        copier.close();
+        over.abort();
+      }),
+      () => copier.run(),
+      async () => {
+        await readOthers(this.#context, others, { signal, checkpoint, put: (item, bytes) => mailbox.put(item, bytes), onProgress: () => replicator.progress() });
+        othersDone = true;
+        replicator.progress();
+      },
+      ...(this.#continuous ? [() => watchForTables(this.#context, { control, checkpoint, copier, replicator, publishing: this.#publishing, signal: over.signal })] : []),
+    ]);
+  }
+
+  /** All of them to their ends. The first failure ends the others, and is thrown. */
+  async #together(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+    let first: { readonly error: unknown } | undefined;
+    await Promise.all(tasks.map((task) => task().catch((error: unknown) => {
+      // What the others say to being ended is no failure of their own.
+      if (!this.#controller.signal.aborted) first ??= { error };
+      this.#controller.abort(error);
+    })));
+    if (first) throw first.error;
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * The stream itself: reads what the server sends, has it written, and says where it can be resumed. STATEs are sent here alone, and
+ * only between two transactions.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { failpoint, toConnectorError } from '@tapline/protocol';
+import { lag, lines, type SourceItem } from '@tapline/sdk';
+import type { Changes } from './changes.js';
+import type { Checkpoint } from './checkpoint.js';
+import { walkFrames } from './connection/frames.js';
+import type { ReplicationStream } from './connection/replication-stream.js';
+import type { Control } from './control.js';
+import type { LineBuffer } from './decode/line-buffer.js';
+import { readMessage } from './decode/messages.js';
+import { fillHoles } from './decode/reselect.js';
+import { formatLsn, type Lsn } from './lsn.js';
+import type { Mailbox } from './mailbox.js';
+
+export interface ReplicatorOptions {
+  readonly stream: ReplicationStream;
+  readonly control: Control;
+  readonly changes: Changes;
+  readonly checkpoint: Checkpoint;
+  readonly mailbox: Mailbox<SourceItem>;
+  readonly blockBytes: number;
+  readonly stateIntervalMs: number;
+  /** undefined: there is no end. */
+  readonly end: { /** Up to here. */ target: Lsn; /** Whether everything else is done. */ readonly ready: () => boolean } | undefined;
+  readonly signal: AbortSignal;
+  /** Another connection, at the position of the checkpoint. Undefined: a lost one ends the run. */
+  readonly reconnect: (() => Promise<ReplicationStream>) | undefined;
+  log(level: 'INFO' | 'WARN', message: string): void;
+}
+
+/** With nothing to read, this often we look whether something is to be said. */
+const tickMs = 200;
+const lagMs = 1000;
+/** An idle position is worth a STATE so often. */
+const idleStateMs = 10_000;
+/** Transactions that no copy has seen yet are remembered; beyond so many those that every snapshot sees are forgotten. */
+const rememberedTransactions = 10_000;
+
+export class Replicator {
+  readonly #options: ReplicatorOptions;
+  #stream: ReplicationStream;
+  #wake: (() => void) | undefined;
+  #lastLag = 0;
+  #flushed: Lsn = 0n;
+  #asking = false;
+  #lastState = performance.now();
+  /** Rows or the like went out since the last STATE; else the log moved, and nothing in it was for us. */
+  #urgent = true;
+  #flushing: Promise<void> = Promise.resolve();
+  /** Lines whose values are being fetched. */
+  #unfinished: LineBuffer | undefined;
+
+  constructor(options: ReplicatorOptions) {
+    this.#options = options;
+    this.#stream = options.stream;
+  }
+
+  get stream(): ReplicationStream {
+    return this.#stream;
+  }
+
+  /** Somebody else has put something that the next STATE covers. */
+  progress(): void {
+    this.#urgent = true;
+    this.#options.changes.reconsider();
+    this.#wake?.();
+  }
+
+  /** Resolves at the end that was asked for, or when stopped. Rejects with what cannot be mended here. */
+  async run(): Promise<void> {
+    const { signal, changes, end } = this.#options;
+    let reading: Promise<Buffer | undefined> | undefined;
+    while (!signal.aborted) {
+      if (!changes.open) {
+        await this.#tell();
+        if (end?.ready() && this.#options.checkpoint.position >= end.target) break;
+      }
+      try {
+        reading ??= this.#stream.read();
+        const got = await this.#first(reading);
+        if (got === 'tick') continue;
+        reading = undefined;
+        if (!got) break;
+        await this.#take(got);
+      } catch (error) {
+        reading = undefined;
+        await this.#reconnect(error);
+      }
+    }
+    await this.flush();
+    if (!changes.open) await this.#state();
+  }
+
+  /** What was read, or that it is time to look around. */
+  async #first(reading: Promise<Buffer | undefined>): Promise<Buffer | undefined | 'tick'> {
+    if (this.#stream.buffered) return reading;
+    const { end } = this.#options;
+    const timer = setTimeout(() => this.#wake?.(), this.#options.checkpoint.changed ? 20 : tickMs);
+    const tick = new Promise<'tick'>((resolve) => (this.#wake = () => resolve('tick')));
+    try {
+      const got = await Promise.race([reading, tick]);
+      // An idle server says where it is when it is asked.
+      if (got === 'tick' && end?.ready() && !this.#options.changes.open) this.#stream.ping();
+      return got;
+    } finally {
+      clearTimeout(timer);
+      this.#wake = undefined;
+    }
+  }
+
+  async #take(bytes: Buffer): Promise<void> {
+    const { changes, checkpoint, blockBytes } = this.#options;
+    for (let at = 0; at < bytes.length; ) {
+      at = walkFrames(bytes, {
+        data: (start, stop) => {
+          readMessage(bytes, start, stop, changes);
+          // A commit is a place to stop at.
+          return changes.hasTask || changes.out.length >= blockBytes || (!changes.open && checkpoint.due(this.#options.stateIntervalMs));
+        },
+        keepalive: (walEnd) => {
+          if (!changes.open) checkpoint.reach(walEnd);
+        },
+      }, at);
+      const task = changes.takeTask();
+      if (task) {
+        await this.flush();
+        await task();
+      }
+      if (changes.out.length >= blockBytes) await this.flush();
+      if (changes.open) failpoint('cdc.in_transaction');
+      else if (at < bytes.length && checkpoint.due(this.#options.stateIntervalMs)) await this.#state();
+    }
+    if (!this.#stream.buffered) await this.flush();
+  }
+
+  /** Between two transactions: whether a STATE is to be sent, and how far behind we are. */
+  async #tell(): Promise<void> {
+    const { checkpoint } = this.#options;
+    this.#ask();
+    if (!checkpoint.changed || this.#stream.buffered) return;
+    if (this.#urgent || this.#options.changes.out.length > 0 ? checkpoint.due(0) : performance.now() - this.#lastState >= idleStateMs) await this.#state();
+  }
+
+  async #state(): Promise<void> {
+    const { checkpoint, mailbox, changes } = this.#options;
+    await this.flush();
+    if (!checkpoint.changed || changes.open) return;
+    this.#urgent = false;
+    this.#lastState = performance.now();
+    changes.renewTime();
+    await mailbox.put(checkpoint.take());
+  }
+
+  /** Puts what was written so far into the mailbox. */
+  flush(): Promise<void> {
+    // One after another: values that are fetched must not be overtaken by lines that need none. A failure is that of its caller.
+    const flushed = this.#flushing.then(() => this.#flushOnce());
+    this.#flushing = flushed.catch(() => {});
+    return flushed;
+  }
+
+  async #flushOnce(): Promise<void> {
+    const { changes, mailbox, control } = this.#options;
+    if (this.#unfinished === undefined) {
+      if (changes.out.length === 0) return;
+      this.#urgent = true;
+      if (changes.out.holes.length === 0) {
+        const bytes = changes.out.take();
+        return mailbox.put(lines(bytes), bytes.length);
+      }
+      // Changes are written on while its values are fetched; if that fails, it is what the next flush begins with.
+      this.#unfinished = changes.changeOut();
+    }
+    for await (const bytes of fillHoles(this.#unfinished, await control.connection())) await mailbox.put(lines(bytes), bytes.length);
+    this.#unfinished = undefined;
+    await this.#flushOnce();
+  }
+
+  /** What stands among the changes, in its place. */
+  async put(item: SourceItem): Promise<void> {
+    await this.flush();
+    this.#urgent = true;
+    await this.#options.mailbox.put(item);
+  }
+
+  /** In the background: what people want to know, and what need not be remembered. */
+  #ask(): void {
+    if (this.#asking || performance.now() - this.#lastLag < lagMs) return;
+    this.#lastLag = performance.now();
+    this.#asking = true;
+    void this.#look().catch(() => undefined).finally(() => (this.#asking = false));
+  }
+
+  async #look(): Promise<void> {
+    const { control, checkpoint, changes, mailbox } = this.#options;
+    this.#flushed = await control.flushed();
+    const behind = this.#flushed > checkpoint.position ? this.#flushed - checkpoint.position : 0n;
+    const seconds = behind > 0n && changes.commitTime > 0 ? Math.max(Date.now() - changes.commitTime, 0) / 1000 : 0;
+    await mailbox.put(lag({ bytes: Number(behind), seconds }));
+    const waiting = [...checkpoint.tables.values()].filter(({ passedOver }) => passedOver.size > rememberedTransactions);
+    if (waiting.length === 0) return;
+    const snapshot = await control.snapshot();
+    for (const { passedOver } of waiting) for (const xid of passedOver) if (snapshot.sees(xid)) passedOver.delete(xid);
+  }
+
+  async #reconnect(error: unknown): Promise<void> {
+    const { reconnect, changes, signal, log, checkpoint } = this.#options;
+    const failure = toConnectorError(error);
+    if (!reconnect || failure.kind !== 'transient_error' || signal.aborted) throw error;
+    changes.interrupted();
+    await this.#stream.stop();
+    log('WARN', `${failure.message}; connecting again, to go on at ${formatLsn(checkpoint.position)}`);
+    for (let wait = 1000; ; wait = Math.min(wait * 2, 30_000)) {
+      await sleep(wait, undefined, { signal });
+      try {
+        this.#stream = await reconnect();
+        log('INFO', 'connected again');
+        return;
+      } catch (again) {
+        const classified = toConnectorError(again);
+        // A server that is starting again refuses connections: to a person at the beginning of a run that is a wrong port.
+        if (classified.kind !== 'transient_error' && classified.code !== 'pg_unreachable') throw again;
+        log('WARN', `${classified.message}; trying again in ${Math.min((wait * 2) / 1000, 30)} s`);
+      }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** What the rows of a copy carry behind their columns: like a change that was committed just before the copy began. */
+import { changeColumns, isoMicros } from './decode/transaction-mark.js';
+import type { Lsn } from './lsn.js';
+
+export interface SnapshotTail {
+  /** Members behind the columns of each row. */
+  readonly tail: string;
+  /** `_tapline_order`: 16 digits that all rows have, and the number that the first one has. */
+  readonly order: { readonly prefix: string; readonly start: bigint } | undefined;
+}
+
+/** More rows than a range of pages can hold. */
+const rangeBits = 40n;
+
+/** `base`: the place of all rows in the order; `now`: milliseconds since 1970. */
+export function snapshotTail({ base, now, withOrder }: { readonly base: Lsn; readonly now: number; readonly withOrder: boolean }): (range: number) => SnapshotTail {
+  const tail = changeColumns(base, isoMicros(BigInt(now) * 1000n), 'null');
+  const prefix = base.toString(16).padStart(16, '0');
+  return (range) => ({ tail, order: withOrder ? { prefix, start: (BigInt(range) << rangeBits) + 1n } : undefined });
+}

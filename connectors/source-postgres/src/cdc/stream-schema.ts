@@ -1,0 +1,75 @@
+/**
+ * The columns of a stream as they change in the middle of it. They only grow: a new column is added, a wider type takes the place of a
+ * narrower one, any other change of type goes to a column of its own, `name__<type>`, and a column that was dropped stays.
+ */
+import { columnsOf, formatLogicalType, isWidening, parseLogicalType, toJsonSchema, type LogicalType } from '@tapline/catalog';
+import type { AirbyteStream } from '@tapline/protocol';
+import { isMetaColumn, tableProperties } from './meta-columns.js';
+
+export class StreamSchema {
+  readonly #stream: AirbyteStream;
+  readonly #types = new Map<string, LogicalType>();
+  readonly #leftOut: ReadonlySet<string>;
+  #changed = false;
+
+  /** `remembered`: what the records so far had, from the state; the catalog tells what the table has now. */
+  constructor(stream: AirbyteStream, remembered: Readonly<Record<string, string>> = {}) {
+    this.#stream = stream;
+    const leftOut = (stream['tapline'] as { left_out?: readonly string[] } | undefined)?.left_out ?? [];
+    this.#leftOut = new Set(leftOut);
+    const now = new Map(columnsOf(stream).filter(({ name }) => !isMetaColumn(name)).map(({ name, type }) => [name, type]));
+    for (const [name, text] of Object.entries(remembered)) {
+      const type = parseLogicalType(text);
+      if (!type || this.#leftOut.has(name)) continue;
+      this.#types.set(name, type);
+      const current = now.get(name);
+      if (!current || formatLogicalType(current) !== text) this.#changed = true;
+    }
+    for (const [name, type] of now) if (!this.#types.has(name)) this.#types.set(name, type);
+  }
+
+  /** Which property takes the values of a column of this type; undefined if the user left the column out. */
+  propertyOf(column: string, type: LogicalType): string | undefined {
+    if (this.#leftOut.has(column)) return undefined;
+    for (let name = column, n = 1; ; n++) {
+      const known = this.#types.get(name);
+      if (!known || isWidening(known, type)) this.#set(name, type);
+      else if (!same(known, type) && !isWidening(type, known)) {
+        const suffix = formatLogicalType(type).replaceAll(/[^a-z0-9]+/g, '_').replace(/_$/, '');
+        name = n === 1 ? `${column}__${suffix}` : `${column}__${suffix}_${n}`;
+        continue;
+      }
+      return name;
+    }
+  }
+
+  /** The stream as it is now, if that was not told yet. */
+  takeChange(): AirbyteStream | undefined {
+    if (!this.#changed) return undefined;
+    this.#changed = false;
+    const properties = (this.#stream.json_schema['properties'] ?? {}) as Record<string, object>;
+    const columns = [...this.#types].map(([name, type]) => [name, toJsonSchema(type)] as const);
+    const meta = Object.entries(properties).filter(([name]) => isMetaColumn(name));
+    return { ...this.#stream, json_schema: { ...this.#stream.json_schema, properties: Object.fromEntries([...columns, ...meta]) } };
+  }
+
+  /** How many columns. */
+  get size(): number {
+    return this.#types.size;
+  }
+
+  /** For the state. */
+  get columns(): Record<string, string> {
+    return Object.fromEntries([...this.#types].map(([name, type]) => [name, formatLogicalType(type)]));
+  }
+
+  #set(name: string, type: LogicalType): void {
+    this.#types.set(name, type);
+    this.#changed = true;
+  }
+}
+
+const same = (a: LogicalType, b: LogicalType): boolean => formatLogicalType(a) === formatLogicalType(b);
+
+/** Names of the columns that are configured. */
+export const configuredNames = (stream: AirbyteStream): string[] => Object.keys(tableProperties(stream));
