@@ -35,6 +35,8 @@ export class LakeSink implements Sink {
   #held: HeldHead = { head: emptyHead, version: undefined, takenOver: false };
   #isOpen = false;
   #isPublished = true;
+  /** Resolves once the record of the last commit is written, or has failed. */
+  #recorded: Promise<void> = Promise.resolve();
   /** States that describe what the destination no longer holds; a writer that still carries one along cannot bring it back. */
   #retired = new Set<string>();
 
@@ -85,7 +87,9 @@ export class LakeSink implements Sink {
     await publishHead(this.#store, head, (move) => this.#explainAbsent(move));
     this.#isPublished = true;
     failpoint('dest.after_publish');
-    await this.#records.write(head).catch((error: unknown) =>
+    // The states need not wait for it on their way back; the next record does.
+    await this.#recorded;
+    this.#recorded = this.#records.write(head).catch((error: unknown) =>
       this.#options.log('WARN', `the record of commit ${head.seq} was not written (the commit itself was): ${error instanceof Error ? error.message : String(error)}`));
   }
 
@@ -109,6 +113,7 @@ export class LakeSink implements Sink {
       await replaceHead(this.#place, this.#held, { ...head, publish: [], delete: [] }).catch(() => undefined);
     }
     this.#isOpen = false;
+    await this.#recorded;
     await this.#store[Symbol.asyncDispose]();
   }
 

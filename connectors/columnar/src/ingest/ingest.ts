@@ -51,6 +51,7 @@ export class Ingest {
   /** Lanes with lines before it that no cut has taken yet. Of thousands of streams most are in neither. */
   readonly #sealed = new Set<Lane>();
   readonly #ignored = new Set<string>();
+  readonly #warned = new Set<string>();
   /** seq of the commit that is being filled. */
   #seq: number;
   #spools = 0;
@@ -124,7 +125,7 @@ export class Ingest {
     this.#lanes.set(lane.key, lane);
     const names = this.#names.get(lane.stream.name) ?? [];
     this.#names.set(lane.stream.name, [...names, lane.key]);
-    for (const warning of lane.plan.warnings) this.#request.log('WARN', warning);
+    this.#warn(lane);
     return lane;
   }
 
@@ -213,11 +214,20 @@ export class Ingest {
     const lane = this.#lanes.get(streamKey(plain));
     if (lane) {
       lane.evolve(plain);
-      for (const warning of lane.plan.warnings) this.#request.log('WARN', warning);
+      this.#warn(lane);
     } else if (configured.success) {
       this.#addLane(configured.data);
     } else {
       this.#laneOf(plain);
+    }
+  }
+
+  /** Of each thing once, however often the schema changes. */
+  #warn(lane: Lane): void {
+    for (const warning of lane.plan.warnings) {
+      if (this.#warned.has(warning)) continue;
+      this.#warned.add(warning);
+      this.#request.log('WARN', warning);
     }
   }
 

@@ -1,4 +1,5 @@
 /** What is known of one stream while it is written: its columns, its generation, its spools, its counts. */
+import { isDeepStrictEqual } from 'node:util';
 import { streamKey, type AirbyteStream, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
 import { planColumns, type ColumnPlan } from '../convert/column-plan.js';
 import { partitionOf, type PartitionOption } from './partition.js';
@@ -29,6 +30,7 @@ export class Lane {
   sinceState = 0;
   /** A STREAM_STATUS COMPLETE came after the last STATE, and no record since. */
   complete = false;
+  #stream: AirbyteStream;
   #records = 0;
   #ratio = 0.15;
   #rows = { seq: 0, next: 1 };
@@ -41,14 +43,19 @@ export class Lane {
     this.syncId = configured.sync_id ?? undefined;
     this.generation = generation;
     this.#partitionOption = partition;
+    this.#stream = configured.stream;
     this.plan = planColumns(configured.stream);
     this.partition = partitionOf(this.key, this.plan, partition);
   }
 
-  /** New columns for the records that follow. */
+  /** The columns of the records that follow. One that is declared no more stays, null: files of one stream differ only by what was added. */
   evolve(stream: AirbyteStream): void {
-    this.plan = planColumns(stream);
-    this.partition = partitionOf(this.key, this.plan, this.#partitionOption);
+    const next = withDropped(this.#stream, stream);
+    const plan = planColumns(next);
+    this.#stream = next;
+    if (isDeepStrictEqual(plan, this.plan)) return;
+    this.plan = plan;
+    this.partition = partitionOf(this.key, plan, this.#partitionOption);
     this.#end();
   }
 
@@ -134,4 +141,14 @@ export class Lane {
     const last = this.spools.at(-1);
     if (last) last.full = true;
   }
+}
+
+function withDropped(before: AirbyteStream, after: AirbyteStream): AirbyteStream {
+  const [old, declared] = [before, after].map(({ json_schema: schema }) => schema['properties'] as Readonly<Record<string, unknown>> | undefined);
+  if (!old || !declared) return after;
+  // Spelled otherwise, it is the same column to most readers.
+  const names = new Set(Object.keys(declared).map((name) => name.toLowerCase()));
+  const properties: Record<string, unknown> = {};
+  for (const [name, property] of Object.entries(old)) if (name in declared || !names.has(name.toLowerCase())) properties[name] = declared[name] ?? property;
+  return { ...after, json_schema: { ...after.json_schema, properties: { ...properties, ...declared } } };
 }

@@ -7,7 +7,7 @@ import { LineWriter, transientError, type ConfiguredStream, type Session } from 
 import { Output } from '@tapline/sdk';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeSink } from '../fake-sink.test.support.js';
-import { readAll } from '../read-parquet.test.support.js';
+import { parquetColumns, readAll } from '../read-parquet.test.support.js';
 import type { ColumnarOptions } from './options.js';
 import { writeColumnar } from './write-columnar.js';
 
@@ -411,6 +411,88 @@ describe('lines', () => {
     await run([record('a', 1), schema, '{"type":"RECORD","record":{"stream":"a","namespace":"public","emitted_at":1,"data":{"id":2,"added":7}}}', state('a', 1)]);
     const rows = await readAll(sink.committed());
     expect(rows.map((row) => row['added'])).toEqual([undefined, 7]);
+  });
+});
+
+describe('a schema that changes in mid-stream', () => {
+  const typed = (types: Record<string, string>): object => Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { tapline_type: type }]));
+  const schema = (name: string, types: Record<string, string>, more: Partial<ConfiguredStream> = {}): string =>
+    JSON.stringify({ type: 'TAPLINE', tapline: { type: 'SCHEMA', schema_version: 2, stream: configured(name, { stream: { name, namespace: 'public', json_schema: { properties: typed(types) } }, ...more }) } });
+  const row = (data: string): string => `{"type":"RECORD","record":{"stream":"a","namespace":"public","emitted_at":1,"data":${data}}}`;
+  const base = { id: 'int64', note: 'text' };
+  const own = (rows: readonly Record<string, unknown>[], ...names: string[]): unknown[] => rows.map((read) => names.map((name) => read[name]));
+
+  it('may change many times within one commit: each record is read by the columns that were declared when it came', async () => {
+    const lines = range(1, 60).flatMap((n) => [
+      schema('a', { ...base, ...Object.fromEntries(range(1, n).map((c) => [`c${c}`, c % 2 === 0 ? 'int32' : 'text'])) }),
+      row(`{"id":${n},"note":"x","c${n}":${n % 2 === 0 ? n : `"${n}"`}}`),
+    ]);
+    await run([...lines, globalState]);
+    expect(sink.commits).toHaveLength(1);
+    const rows = await readAll(sink.committed('a'));
+    expect(rows.map((read, i) => [Number(read['id']), String(read[`c${i + 1}`]), read[`c${i + 2}`]])).toEqual(range(1, 60).map((n) => [n, String(n), undefined]));
+    expect(logged).toEqual([]);
+  });
+
+  it('and declares what it declared before makes no new file', async () => {
+    await run([row('{"id":1}'), schema('a', base), row('{"id":2}'), schema('a', base), row('{"id":3}'), globalState]);
+    expect(sink.commits[0]!.staged.map((file) => file.rows)).toEqual([3]);
+  });
+
+  it('may widen a column within a commit: either type is held exactly', async () => {
+    await run([
+      schema('a', { id: 'int32', amount: 'decimal(6,2)' }), row('{"id":1,"amount":"1.50"}'),
+      schema('a', { id: 'int64', amount: 'text' }), row('{"id":9007199254740993,"amount":"NaN"}'), globalState,
+    ]);
+    expect(own(await readAll(sink.committed('a')), 'id', 'amount')).toEqual([[1, 1.5], [9007199254740993n, 'NaN']]);
+  });
+
+  it('and leaves a column out keeps it, null; a name spelled otherwise takes its place', async () => {
+    await run([row('{"id":1,"note":"x"}'), schema('a', { id: 'int64', added: 'text' }), row('{"id":2,"added":"y"}'), schema('a', { id: 'int64', NOTE: 'text' }), row('{"id":3,"NOTE":"z"}'), globalState]);
+    expect(own(await readAll(sink.committed('a')), 'id', 'note', 'added', 'NOTE')).toEqual([[1n, 'x', undefined, undefined], [2n, null, 'y', undefined], [3n, undefined, null, 'z']]);
+    expect(logged).toEqual([]);
+  });
+
+  it('may bring a stream that was not configured, with a generation of its own', async () => {
+    await run([
+      schema('late', base, { generation_id: 1, minimum_generation_id: 0 }), generation('late', 1, 1), record('late', 1), record('a', 2), globalState,
+      generation('late', 1, 1, 'complete'), record('late', 3), globalState,
+    ]);
+    expect(await ids('late')).toEqual([1, 3]);
+    expect(sink.commits[0]).toMatchObject({ begun: [{ stream: { name: 'late' }, generation: 1 }], completed: [{ name: 'late', generation: 1 }] });
+  });
+});
+
+describe('rows of change data capture', () => {
+  const types = {
+    id: 'int64', name: 'text', amount: 'decimal(12,2)', created: 'timestamptz', _ab_cdc_lsn: 'int64', _ab_cdc_updated_at: 'timestamptz', _ab_cdc_deleted_at: 'timestamptz', _tapline_order: 'text',
+  };
+  const stream = configured('a', { stream: { name: 'a', namespace: 'public', json_schema: { required: ['id', 'name', 'amount', 'created'], properties: Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { tapline_type: type }])) } } });
+  const order = (lsn: number, sequence: number): string => lsn.toString(16).padStart(16, '0') + sequence.toString(16).padStart(16, '0');
+  const line = (data: string, meta = ''): string => `{"type":"RECORD","record":{"stream":"a","namespace":"public","emitted_at":1700000000000,"data":${data}${meta}}}`;
+
+  it('keep the order that the source gave them, and their positions and times in types of their own', async () => {
+    const upsert = `{"id":1,"name":"x","amount":"1.50","created":"2026-01-02T03:04:05.123456+00:00","_ab_cdc_lsn":9007199254740993,"_ab_cdc_updated_at":"2026-01-02T03:04:06.000001+00:00","_ab_cdc_deleted_at":null,"_tapline_order":"${order(16, 1)}"}`;
+    const deleted = `{"id":1,"_ab_cdc_lsn":"9223372036854775807","_ab_cdc_updated_at":"2026-01-02T03:04:07+00:00","_ab_cdc_deleted_at":"2026-01-02T03:04:07+00:00","_tapline_order":"${order(17, 2)}"}`;
+    await run([line(upsert), line(deleted), globalState], { streams: [stream] });
+    const [first, second] = await readAll(sink.committed('a'));
+    const file = sink.committed('a')[0]!;
+    expect(await parquetColumns(file)).toMatchObject({ _ab_cdc_lsn: 'INT64 INT_64', _ab_cdc_updated_at: 'INT64 TIMESTAMP_MICROS', _ab_cdc_deleted_at: 'INT64 TIMESTAMP_MICROS' });
+    expect(first).toMatchObject({ id: 1n, name: 'x', amount: 1.5, _ab_cdc_lsn: 9007199254740993n, _ab_cdc_deleted_at: null, _tapline_order: order(16, 1) });
+    expect(String(first!['_airbyte_raw_id'])).toMatch(new RegExp(`^[0-9a-f]{8}-0001-${order(16, 1)}$`));
+    expect(second).toMatchObject({ _ab_cdc_lsn: 9223372036854775807n, _tapline_order: order(17, 2), _ab_cdc_deleted_at: new Date('2026-01-02T03:04:07Z') });
+    // What a delete does not carry is null, NOT NULL at the source or not, and no loss.
+    expect(second).toMatchObject({ id: 1n, name: null, amount: null, created: null });
+    expect([first, second].map((read) => read!['_airbyte_meta'])).toEqual(['{"changes":[]}', '{"changes":[]}']);
+  });
+
+  it('carry what the source says it changed, before what the destination could not hold', async () => {
+    const meta = ',"meta":{"changes":[{"field":"name","change":"NULLED","reason":"SOURCE_RETRIEVAL_ERROR"}]}';
+    await run([line('{"id":1,"name":null,"amount":"12345678901234"}', meta), line('{"id":2,"name":null}', meta), line('{"id":3,"amount":"x"}'), line('{"id":4}', ',"meta":{"changes":[]}'), globalState], { streams: [stream] });
+    const own = { field: 'name', change: 'NULLED', reason: 'SOURCE_RETRIEVAL_ERROR' };
+    const ours = { field: 'amount', change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' };
+    expect((await readAll(sink.committed('a'))).map((read) => JSON.parse(String(read['_airbyte_meta'])) as unknown)).toEqual([{ changes: [own, ours] }, { changes: [own] }, { changes: [ours] }, { changes: [] }]);
+    expect(logged).toEqual([]);
   });
 });
 
