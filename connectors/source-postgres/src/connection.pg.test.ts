@@ -124,6 +124,14 @@ describe('a server with TLS and passwords', () => {
     await database.query(`ALTER ROLE listed CONNECTION LIMIT -1`);
   });
 
+  test('limits that a role sets for sessions and transactions as such do not end ours', async () => {
+    const database = await server.createDatabase();
+    await database.query(`ALTER ROLE listed SET idle_session_timeout = '50ms'; ALTER ROLE listed SET transaction_timeout = '50ms'`);
+    await using connection = await Connection.open(configOf({ host: 'localhost', port: server.port, name: 'secured', user: 'listed', password: 'pw' }));
+    expect(await connection.query(`SELECT pg_catalog.current_setting('idle_session_timeout') AS idle, pg_catalog.current_setting('transaction_timeout') AS transaction`)).toEqual([{ idle: '0', transaction: '0' }]);
+    await database.query('ALTER ROLE listed RESET ALL');
+  });
+
   test('the session is read-only and bears our name', async () => {
     await using connection = await Connection.open(configOf({ host: 'localhost', port: server.port, name: 'secured', user: 'listed', password: 'pw' }));
     expect(await connection.query(`SELECT pg_catalog.current_setting('application_name') AS name, pg_catalog.current_setting('default_transaction_read_only') AS ro`)).toEqual([{ name: 'tapline', ro: 'on' }]);

@@ -35,7 +35,13 @@ export const replicationSettings = (): string => setAll({
   client_min_messages: 'warning',
 });
 
+/** Limits that some versions have, of sessions and transactions as such: ours say how long they last. */
+const withoutLimit = ['idle_session_timeout', 'transaction_timeout'];
+
 const ms = (seconds: number): string => String(Math.round(seconds * 1000));
 
-const setAll = (settings: Readonly<Record<string, string>>): string =>
-  `SELECT ${Object.entries(settings).map(([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, false)`).join(', ')}`;
+function setAll(settings: Readonly<Record<string, string>>): string {
+  const known = Object.entries(settings).map(([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, false)`);
+  const others = withoutLimit.map((name) => `(SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = ${literal(name)})`);
+  return `SELECT ${[...known, ...others].join(', ')}`;
+}

@@ -36,6 +36,7 @@ export class Feedback {
   /** Reports by a timer from now on, whatever the consumer does: always the position that is confirmed, with a reply asked for. */
   start(): void {
     this.heard();
+    if (this.#confirmed > 0n) this.report(false);
     this.#timer = setInterval(() => {
       if (!this.#options.listening()) this.heard();
       const silence = performance.now() - this.#heardAt;

@@ -124,12 +124,8 @@ export class ReplicationStream implements AsyncDisposable {
       if (attempt === 1) options.log('WARN', `${failure.message}${holder}; waiting up to ${this.#slotWaitMs / 1000} s for it`);
       await sleep(slotPauseMs, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {});
     }
-    const abort = (): void => {
-      this.#aborted = true;
-      this.#wake();
-    };
-    if (options.signal?.aborted) abort();
-    else options.signal?.addEventListener('abort', abort, { once: true });
+    if (options.signal?.aborted) this.#abort();
+    else options.signal?.addEventListener('abort', this.#abort, { once: true });
     this.#feedback.start();
   }
 
@@ -203,6 +199,7 @@ export class ReplicationStream implements AsyncDisposable {
     const polite = this.#phase === 'streaming' && !this.#error;
     this.#phase = 'ending';
     this.#feedback.stop();
+    this.#options?.signal?.removeEventListener('abort', this.#abort);
     this.#drop();
     this.#wake();
     if (polite && this.#socket.writable) {
@@ -223,6 +220,11 @@ export class ReplicationStream implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+
+  readonly #abort = (): void => {
+    this.#aborted = true;
+    this.#wake();
+  };
 
   async #query<Row>(command: string): Promise<Row[]> {
     try {

@@ -13,6 +13,7 @@ import { startPooler } from '../../fixtures/pooler.js';
 import { ReplicationStream } from '../connection/replication-stream.js';
 import { formatLsn } from '../lsn.js';
 import { lagOf } from './health.js';
+import { ensurePublication } from './publication.js';
 import { createSlot, findSlot } from './slot.js';
 import { checkStart } from './start-checks.js';
 
@@ -91,7 +92,8 @@ describe.each([14, 18] as const)('check with replication=cdc on PostgreSQL %i', 
     await using pooler = await startPooler(server);
     const through = { ...database, port: pooler.port };
     expect((await checked(through, { sslmode: 'disable' })).error).toMatchObject({ kind: 'config_error', code: 'pg_pooler', message: expect.stringContaining('PgBouncer') });
-    await expect(ReplicationStream.open(configOf(through, { sslmode: 'disable' }))).rejects.toMatchObject({ kind: 'config_error', code: 'pg_pooler' });
+    await using proxy = await startPooler(server, { refuse: false });
+    expect(await checked({ ...database, port: proxy.port }, { sslmode: 'disable' })).toMatchObject({ error: undefined, log: expect.stringMatching(/WARN .*looks like a connection pooler/) });
   });
 
   test('slots of ours are told with what they keep; all in use is an error for a new sync only; the lag of a position', async () => {
@@ -173,6 +175,9 @@ describe.each([14, 18] as const)('PostgreSQL %i that cannot be followed', (versi
         const database = server.database(name);
         const standby = await checked(database);
         expect(standby.error).toMatchObject({ kind: 'config_error', code: 'pg_standby', message: expect.stringContaining('connect to the primary') });
+        await using there = await Connection.open(configOf(database));
+        await expect(createSlot(there, { name: 'tapline_b', failover: false, timeout: 5 })).rejects.toMatchObject({ kind: 'config_error', code: 'pg_standby' });
+        await expect(ensurePublication(there, { name: 'p', managed: false }, [])).rejects.toMatchObject({ code: 'pg_standby' });
         await database.query('SELECT pg_promote()');
         await database.query('CREATE TABLE t (id int PRIMARY KEY)');
         await using stream = await ReplicationStream.open(configOf(database));

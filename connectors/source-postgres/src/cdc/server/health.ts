@@ -4,6 +4,7 @@ import type { Config } from '../../config.js';
 import type { Connection } from '../../connection.js';
 import { identifier, qualified } from '../../sql.js';
 import { formatLsn, parseLsn, type Lsn } from '../lsn.js';
+import { namePrefix } from '../names.js';
 import { ensurePublication, type WantedTable } from './publication.js';
 import { factsOf, isReplicable, refusalOf } from './publishable.js';
 import { dropCommand, listSlots, type Slot } from './slot.js';
@@ -23,12 +24,12 @@ const info = (code: string, message: string): Finding => ({ level: 'info', code,
 export async function replicationHealth(connection: Connection, config: Pick<Config, 'publication' | 'slot'>, tables: readonly WantedTable[]): Promise<Finding[]> {
   const server = await serverFacts(connection);
   const slots = await listSlots(connection, { all: true });
-  const ours = slots.filter(({ name, database }) => database === connection.target.database && (name.startsWith('tapline') || name === config.slot));
+  const ours = slots.filter(({ name, database }) => database === connection.target.database && (name === 'tapline' || name.startsWith(namePrefix) || name === config.slot));
   return [
     ...serverFindings(connection, server, slots, ours),
     ...roleFindings(connection, server, config),
     ...ours.flatMap(slotFindings),
-    ...(await tableFindings(connection, config, tables)),
+    ...(server.standby ? [] : await tableFindings(connection, config, tables)),
   ];
 }
 
@@ -81,9 +82,9 @@ async function serverFacts(connection: Connection): Promise<ServerFacts> {
 function serverFindings(connection: Connection, server: ServerFacts, slots: readonly Slot[], ours: readonly Slot[]): Finding[] {
   const { host, port } = connection.target;
   const found: Finding[] = [];
-  // A pooler hands out process ids of its own.
+  // A pooler hands out process ids of its own; so does a proxy that is none, which is why this is no error.
   if (server.pid !== connection.processId) {
-    found.push(error('pg_pooler', `${host}:${port} is a connection pooler (PgBouncer or the like), through which no log can be followed: give host and port of PostgreSQL itself`));
+    found.push(warning('pg_pooler', `${host}:${port} looks like a connection pooler (PgBouncer or the like), where neither a replication session nor what a session sets can be relied on: give host and port of PostgreSQL itself`));
   }
   if (server.standby) found.push(error('pg_standby', `${host}:${port} is a standby: connect to the primary`));
   found.push(server.wal_level === 'logical'

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Connection } from '../../connection.js';
 import { configOf } from '../../fixtures/harness.js';
-import { ensurePublication, type Published, type WantedTable } from './publication.js';
+import { dropPublication, ensurePublication, type Published, type WantedTable } from './publication.js';
 import { waitForWriters } from './writers.js';
 
 describe.each([14, 18] as const)('publications of PostgreSQL %i', (version) => {
@@ -42,6 +42,7 @@ describe.each([14, 18] as const)('publications of PostgreSQL %i', (version) => {
     expect(await database.query(`SELECT pubupdate AND pubdelete AND pubtruncate AND pubviaroot AS whole FROM pg_publication`)).toEqual([{ whole: true }]);
     await ensure([]);
     expect(await members()).toEqual([]);
+    expect([await dropPublication(connection, 'tapline_p'), await dropPublication(connection, 'tapline_p')]).toEqual([true, false]);
   });
 
   test('a table without a replica identity is never added: its UPDATEs go on working, and the refusal says what to type', async () => {

@@ -5,6 +5,7 @@
 import { configError, transientError, type ConnectorError } from '@tapline/protocol';
 import type { Connection } from '../../connection.js';
 import { identifier, literal, qualified } from '../../sql.js';
+import { requirePrimary } from './primary.js';
 import { factsOf, refusalOf, type TableFacts } from './publishable.js';
 
 /** What of a table comes: a copy must bring the same. */
@@ -51,6 +52,7 @@ const actions = 'insert, update, delete, truncate';
  * what is wrong with one table is told with it.
  */
 export async function ensurePublication<Table extends WantedTable>(connection: Connection, { name, managed }: PublicationName, tables: readonly Table[]): Promise<Published<Table>> {
+  await requirePrimary(connection);
   try {
     const facts = await factsOf(connection, tables.map(({ oid }) => oid));
     const refused = new Map<Table, ConnectorError>();
@@ -89,6 +91,13 @@ export async function findPublication(connection: Connection, name: string): Pro
   return row;
 }
 
+/** One of our own, with its sync. False: there was none. */
+export async function dropPublication(connection: Connection, name: string): Promise<boolean> {
+  if (!(await findPublication(connection, name))) return false;
+  await change(connection, name, [`DROP PUBLICATION IF EXISTS ${identifier(name)};`]);
+  return true;
+}
+
 async function reconcile(connection: Connection, name: string, publication: Publication | undefined, wanted: readonly TableFacts[]): Promise<void> {
   const generated = await hasGeneratedOption(connection);
   if (!publication) return change(connection, name, [createCommand(name, wanted, generated)]);
@@ -119,8 +128,6 @@ async function change(connection: Connection, name: string, statements: readonly
         );
       case '55P03':
         throw transientError(`publication '${name}' could not be changed: one of its tables was locked by another session for longer than lock_timeout`, { code: 'pg_locked', cause: error });
-      case '25006':
-        throw configError(`publication '${name}' cannot be made: ${connection.target.host}:${connection.target.port} is a standby. Connect to the primary`, { code: 'pg_standby', cause: error });
       case '42710':
         throw transientError(`publication '${name}' was made by another session at the same time`, { code: 'pg_conflict', cause: error });
       default:

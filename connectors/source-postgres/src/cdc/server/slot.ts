@@ -5,6 +5,7 @@ import type { Connection } from '../../connection.js';
 import { literal } from '../../sql.js';
 import { parseLsn, type Lsn } from '../lsn.js';
 import { namePrefix } from '../names.js';
+import { requirePrimary } from './primary.js';
 import { writersOf } from './writers.js';
 
 /** A row of pg_replication_slots. https://www.postgresql.org/docs/current/view-pg-replication-slots.html */
@@ -36,7 +37,7 @@ export async function findSlot(connection: Connection, name: string): Promise<Sl
 
 /** Ours in this database, by name; `all`: whoever's they are, in the whole cluster. */
 export async function listSlots(connection: Connection, { all = false } = {}): Promise<Slot[]> {
-  return slots(connection, all ? 'true' : `pg_catalog.starts_with(s.slot_name::text, ${literal(namePrefix)}) AND s.database = pg_catalog.current_database()`);
+  return slots(connection, all ? 'true' : `(s.slot_name = 'tapline' OR pg_catalog.starts_with(s.slot_name::text, ${literal(namePrefix)})) AND s.database = pg_catalog.current_database()`);
 }
 
 export interface NewSlot {
@@ -51,6 +52,7 @@ export interface NewSlot {
  * run, and for those that begin meanwhile. The publication must be there before: changes are decoded with the catalog of their time.
  */
 export async function createSlot(connection: Connection, { name, failover, timeout }: NewSlot): Promise<Lsn> {
+  await requirePrimary(connection);
   const ms = String(Math.round(timeout * 1000));
   const last = failover ? ', false, false, true' : '';
   try {
