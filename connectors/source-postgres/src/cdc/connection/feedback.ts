@@ -22,6 +22,7 @@ export class Feedback {
   readonly #silenceMs: number;
   readonly #intervalMs: number;
   #confirmed = 0n;
+  #from = 0n;
   #heardAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -33,8 +34,13 @@ export class Feedback {
     this.#silenceMs = limit === 0 ? silenceWithoutLimitMs : Math.max(2 * limit, 1000);
   }
 
-  /** Reports by a timer from now on, whatever the consumer does: always the position that is confirmed, with a reply asked for. */
-  start(): void {
+  /**
+   * Reports by a timer from now on, whatever the consumer does: always the position that is confirmed, with a reply asked for.
+   * What lies before `from` is not confirmed: up to PostgreSQL 17 a slot goes back when it is told an older position.
+   */
+  start(from: bigint): void {
+    this.#from = from;
+    if (this.#confirmed < from) this.#confirmed = 0n;
     this.heard();
     if (this.#confirmed > 0n) this.report(false);
     this.#timer = setInterval(() => {
@@ -60,7 +66,7 @@ export class Feedback {
 
   /** False: not beyond what is confirmed. */
   confirm(lsn: bigint): boolean {
-    if (lsn <= this.#confirmed) return false;
+    if (lsn <= this.#confirmed || lsn < this.#from) return false;
     this.#confirmed = lsn;
     return true;
   }

@@ -222,6 +222,22 @@ describe.each([14, 18] as const)('the replication stream of PostgreSQL %i', (ver
     expect(await slotPosition()).toBe(walPosition);
   });
 
+  test('a position before the start of the stream never takes the slot back', async () => {
+    const old = await slotPosition();
+    await database.query(`INSERT INTO t VALUES (1, 'a')`);
+    await using first = await begin(await open());
+    const { end } = await readUntil(first, 'C');
+    first.confirm(end);
+    await first.stop();
+    const stream = await open();
+    stream.confirm(old);
+    await begin(stream, { from: end });
+    stream.confirm(old + 1n);
+    expect([stream.confirmed, await stream.flushConfirm(10_000)]).toEqual([0n, true]);
+    await stream.stop();
+    expect(await slotPosition()).toBe(end);
+  });
+
   test('aborted, it gives no more, and still confirms', async () => {
     const controller = new AbortController();
     const stream = await begin(await open(), { signal: controller.signal });

@@ -126,7 +126,7 @@ export class ReplicationStream implements AsyncDisposable {
     }
     if (options.signal?.aborted) this.#abort();
     else options.signal?.addEventListener('abort', this.#abort, { once: true });
-    this.#feedback.start();
+    this.#feedback.start(options.from);
   }
 
   /**
@@ -163,7 +163,7 @@ export class ReplicationStream implements AsyncDisposable {
     return this.#feedback.confirmed;
   }
 
-  /** This position is durable: told to the server now, and with every later status. It only grows. */
+  /** This position is durable: told to the server now, and with every later status. It only grows, and begins where the stream did. */
   confirm(lsn: bigint): void {
     if (this.#feedback.confirm(lsn) && this.#phase === 'streaming') this.#feedback.report(false);
   }
