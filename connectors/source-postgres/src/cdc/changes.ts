@@ -11,6 +11,7 @@ import { LineBuffer } from './decode/line-buffer.js';
 import type { OldKind, PgoutputHandler, WireColumn, WireRelation } from './decode/messages.js';
 import { TransactionMark, TupleEncoder, type OutColumn } from './decode/tuple-encoder.js';
 import type { Lsn } from './lsn.js';
+import { requirePlainNames } from './meta-columns.js';
 import type { Table } from './table.js';
 
 export interface ChangesOptions {
@@ -205,6 +206,7 @@ export class Changes implements PgoutputHandler {
         onReplaced(table);
       }
     }
+    requirePlainNames(table.stream, wire.columns);
     const types = await typesOf(wire.columns.map(({ typeOid }) => typeOid));
     const carried = wire.identity === 'f' ? wire.columns : wire.columns.filter(({ key }) => key);
     table.requireKey(carried.map(({ name }) => name));

@@ -92,10 +92,13 @@ export class Copier {
         const divided = [...this.#running].find(({ next, ranges }) => next < ranges.length);
         const table = divided ? undefined : this.#waiting.shift();
         if (!divided && !table) {
-          // A session that does nothing is not held.
-          await connection?.[Symbol.asyncDispose]();
-          connection = undefined;
-          await new Promise<void>((resolve) => this.#wakes.push(resolve));
+          if (connection) {
+            // A session that does nothing is not held. Meanwhile something may have come.
+            await connection[Symbol.asyncDispose]();
+            connection = undefined;
+          } else {
+            await new Promise<void>((resolve) => this.#wakes.push(resolve));
+          }
           continue;
         }
         if (!connection || connection.broken) connection = undefined;

@@ -1,6 +1,7 @@
 /** What every record of a replicated table carries beside its columns. */
 import { toJsonSchema, type LogicalType } from '@tapline/catalog';
-import type { AirbyteStream, ConfiguredStream } from '@tapline/protocol';
+import { configError, type AirbyteStream, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
+import { label } from '../reading.js';
 
 const types: Readonly<Record<string, LogicalType>> = {
   _ab_cdc_lsn: { kind: 'int', bits: 64 },
@@ -25,4 +26,14 @@ export function tableProperties(stream: AirbyteStream): Record<string, object> {
 export function isReadByChanges({ stream, sync_mode: mode, cursor_field: cursor }: ConfiguredStream): boolean {
   if (mode !== 'incremental' || stream.source_defined_cursor !== true) return false;
   return !cursor?.length || cursor[0] === '_ab_cdc_lsn';
+}
+
+/** A column of the table's own under one of these names would stand in a record twice. */
+export function requirePlainNames(stream: StreamDescriptor, columns: readonly { readonly name: string }[]): void {
+  const taken = columns.find(({ name }) => isMetaColumn(name));
+  if (!taken) return;
+  throw configError(
+    `${label(stream)} has a column '${taken.name}', a name that every replicated record needs for itself: rename the column, or leave the table out`,
+    { code: 'pg_column_name', stream },
+  );
 }

@@ -6,8 +6,8 @@ import type { Connection } from '../connection.js';
 import type { ReplicationStream } from './connection/replication-stream.js';
 import { parseLsn, type Lsn } from './lsn.js';
 import type { ReplicationNames } from './names.js';
-import { createSlot, dropCommand, dropSlot, findSlot, type Slot } from './server/slot.js';
-import { checkStart } from './server/start-checks.js';
+import { createSlot, dropSlot, findSlot } from './server/slot.js';
+import { checkStart, requireOurKind } from './server/start-checks.js';
 import type { SharedState } from './state.js';
 
 export interface OpenedSlot {
@@ -60,17 +60,9 @@ export async function openSlot({ config, log }: ReadContext<Config>, { names, co
   }
   // Made by a run that ended before anything of it was stored: all that it holds is still to come.
   if (found) {
-    requireOurs(found, connection.target.database);
+    requireOurKind(found, connection.target.database);
     if (found.confirmedLsn !== undefined && found.invalid === undefined) return opened(found.confirmedLsn, true);
     await dropSlot(connection, names.slot);
   }
   return opened(await create(), true);
-}
-
-function requireOurs({ name, plugin, database, logical }: Slot, ours: string): void {
-  if (logical && plugin === 'pgoutput' && database === ours) return;
-  throw configError(
-    `replication slot '${name}' is of another kind (${logical ? `plugin ${plugin} in database ${database}` : 'physical'}), and not ours: give this sync another name with the option slot, or drop it: ${dropCommand(name)}`,
-    { code: 'pg_foreign_slot' },
-  );
 }

@@ -14,8 +14,6 @@ export class Publishing {
   readonly #signal: AbortSignal;
   readonly #log: ReadContext<Config>['log'];
   #published: ReadonlyMap<number, PublishedTable> = new Map();
-  /** Tables whose writers of before may still write past the publication. */
-  readonly #fresh = new Set<number>();
   readonly #told = new Set<string>();
 
   constructor({ config, session, signal, log }: ReadContext<Config>) {
@@ -28,19 +26,18 @@ export class Publishing {
   async prepare(connection: Connection, tables: readonly Table[]): Promise<Map<Table, ConnectorError>> {
     const { publication: name, managed } = this.names;
     const wanted = tables.map((table) => ({ oid: table.oid, name: table.stream.name, schema: table.stream.namespace ?? 'public', table }));
-    const { published, added, refused } = await ensurePublication(connection, { name, managed }, wanted);
+    const { published, refused } = await ensurePublication(connection, { name, managed }, wanted);
     this.#published = new Map([...published].map(([{ oid }, how]) => [oid, how]));
-    for (const { oid } of added) this.#fresh.add(oid);
     for (const table of tables) this.#warnOfColumns(table);
     return new Map([...refused].map(([{ table }, error]) => [table, error]));
   }
 
-  /** How a table is published, once whoever wrote to it before that has ended: a copy that is begun then misses nothing. */
+  /**
+   * How a table is published, once whoever wrote to it before that has ended: a copy that is begun then misses nothing. Before every copy:
+   * a run that ended after it published a table, and before it waited, leaves no trace of that.
+   */
   async of(table: Table, connection: Connection): Promise<PublishedTable> {
-    if (this.#fresh.has(table.oid)) {
-      await waitForWriters(connection, [table], this.#signal, this.#log);
-      this.#fresh.delete(table.oid);
-    }
+    await waitForWriters(connection, [table], this.#signal, this.#log);
     return this.#published.get(table.oid) ?? {};
   }
 

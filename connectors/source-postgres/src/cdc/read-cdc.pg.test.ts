@@ -5,7 +5,7 @@ import { configOf, discoverAll } from '../fixtures/harness.js';
 import { folded, replicated, runCdc, type CdcOptions, type CdcRun } from '../fixtures/cdc.js';
 import type { Config } from '../config.js';
 
-const slotNames = new Map<string, number>();
+const numbers = (values: readonly unknown[]): number[] => values.map(Number).sort((a, b) => a - b);
 
 for (const version of [18, 14] as const) {
   describe(`changes of PostgreSQL ${version}`, () => {
@@ -16,7 +16,6 @@ for (const version of [18, 14] as const) {
       db = await testDatabase(version);
       // Slots are the cluster's: each test has one of its own.
       const slot = `t_${db.name.replaceAll(/[^a-z0-9]/g, '_')}`;
-      slotNames.set(slot, version);
       config = configOf(db, { replication: 'cdc', slot, schemas: ['public'] });
     });
 
@@ -70,7 +69,8 @@ for (const version of [18, 14] as const) {
       await db.query('INSERT INTO t VALUES (3)');
       await db.query('BEGIN; INSERT INTO t VALUES (4); TRUNCATE t; INSERT INTO t VALUES (5); COMMIT');
       const second = await sync(first);
-      expect(second.items.flatMap((item) => (item.kind === 'lines' ? ['lines'] : item.kind === 'generation' ? [`${item.generation} ${item.phase}`] : []))).toEqual(['lines', '3 begin', '3 complete', 'lines']);
+      const told = second.items.flatMap((item) => (item.kind === 'lines' ? ['lines'] : item.kind === 'generation' ? [`${item.generation} ${item.phase}`] : []));
+      expect(told.filter((text, i) => text !== told[i - 1])).toEqual(['lines', '3 begin', '3 complete', 'lines']);
       expect(ids(second)).toEqual([3, 4, 5]);
     });
 
@@ -85,7 +85,7 @@ for (const version of [18, 14] as const) {
       expect(second.rows.get('t')?.map(({ id, n, n__text, note, remark }) => ({ id, n, n__text, note, remark }))).toEqual([
         { id: 2, n: 2, note: 'two' }, { id: 3, n__text: 'three', remark: 'r' },
       ]);
-      const kinds = second.items.flatMap((item) => (item.kind === 'schema' ? [Object.keys(item.stream.json_schema['properties'] as object).slice(0, 5)] : item.kind === 'lines' ? ['lines'] : []));
+      const kinds = second.items.flatMap((item): (string | string[])[] => (item.kind === 'schema' ? [Object.keys(item.stream.json_schema['properties'] as object).slice(0, 5)] : item.kind === 'lines' ? ['lines'] : []));
       expect(kinds).toEqual([['id', 'n', 'note', '_ab_cdc_lsn', '_ab_cdc_updated_at'], 'lines', ['id', 'n', 'note', 'n__text', 'remark'], 'lines']);
       // A restart with the catalog of now keeps the names.
       await db.query(`INSERT INTO t VALUES (4, 'four', 's')`);
@@ -139,7 +139,7 @@ for (const version of [18, 14] as const) {
       expect(second.rows.get('t')?.map(({ id, n, body, meta }) => [id, n, typeof body === 'string' ? body.length : body, meta])).toEqual([
         [1, 1, 5000, undefined],
         [2, 1, null, { changes: [{ field: 'body', change: 'NULLED', reason: 'SOURCE_RETRIEVAL_ERROR' }] }],
-        [2, null, undefined, undefined].map((value, i) => (i === 1 ? undefined : value)),
+        [2, undefined, undefined, undefined],
       ]);
     });
 
@@ -158,12 +158,12 @@ for (const version of [18, 14] as const) {
       await db.query(`CREATE TABLE t (id int PRIMARY KEY, n int) PARTITION BY RANGE (id); CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (100); CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (100) TO (200); INSERT INTO t VALUES (1, 0), (150, 0)`);
       const streams = replicated(await discoverAll(config), ['t']);
       const first = await runCdc({ config, streams });
-      expect(ids(first).sort()).toEqual([1, 150]);
+      expect(numbers(ids(first))).toEqual([1, 150]);
       await db.query('UPDATE t SET id = 151 WHERE id = 1');
       await db.query('CREATE TABLE t_3 PARTITION OF t FOR VALUES FROM (200) TO (300); INSERT INTO t VALUES (250, 1)');
       const second = await runCdc({ config, streams, state: first.state });
       expect(second.error).toBeUndefined();
-      expect(folded([...(first.rows.get('t') ?? []), ...(second.rows.get('t') ?? [])]).map(({ id }) => id).sort()).toEqual([150, 151, 250]);
+      expect(numbers(folded([...(first.rows.get('t') ?? []), ...(second.rows.get('t') ?? [])]).map(({ id }) => id))).toEqual([150, 151, 250]);
     });
   });
 }

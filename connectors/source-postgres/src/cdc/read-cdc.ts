@@ -16,7 +16,7 @@ import { ReplicationStream } from './connection/replication-stream.js';
 import { Control } from './control.js';
 import { Copier } from './copier.js';
 import { Mailbox } from './mailbox.js';
-import { isReadByChanges } from './meta-columns.js';
+import { isReadByChanges, requirePlainNames } from './meta-columns.js';
 import { watchForTables } from './new-tables.js';
 import { openSlot, type OpenedSlot } from './open-slot.js';
 import { readOthers, type OtherStream } from './other-streams.js';
@@ -110,6 +110,7 @@ class Replication {
         const error = configError(`${label(stream)} does not exist, or user '${connection.target.user}' may not see it: discover again, or leave it out`, { code: 'pg_no_table', stream });
         await this.#mailbox.put(failed(stream, error));
       } else if (isReadByChanges(configured)) {
+        requirePlainNames(stream, relation.columns);
         tables.push(new Table(configured, relation.oid, tableStateOf(stateOf(stream), stream)));
       } else {
         others.push({ configured, relation });

@@ -121,8 +121,11 @@ export class Replicator {
           // A commit is a place to stop at.
           return changes.hasTask || changes.out.length >= blockBytes || (!changes.open && checkpoint.due(this.#options.stateIntervalMs));
         },
-        keepalive: (walEnd) => {
-          if (!changes.open) checkpoint.reach(walEnd);
+        keepalive: (walEnd, replyRequested) => {
+          if (changes.open) return;
+          checkpoint.reach(walEnd);
+          // A server that shuts down waits until all that it wrote is confirmed.
+          this.#urgent ||= replyRequested;
         },
       }, at);
       const task = changes.takeTask();

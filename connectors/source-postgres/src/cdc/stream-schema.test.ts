@@ -60,4 +60,11 @@ describe('the columns of a stream', () => {
     expect(schema.propertyOf('secret', text)).toBeUndefined();
     expect(schema.columns).toEqual({ id: 'int64' });
   });
+
+  it('that the user named are all there is, whatever is added later', () => {
+    const stream = streamOf({ id: int(64) });
+    const schema = new StreamSchema({ ...stream, tapline: { only: true } } as AirbyteStream);
+    expect([schema.propertyOf('id', int(64)), schema.propertyOf('added', text)]).toEqual(['id', undefined]);
+    expect(schema.takeChange()).toBeUndefined();
+  });
 });

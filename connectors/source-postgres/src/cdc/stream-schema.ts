@@ -10,13 +10,16 @@ export class StreamSchema {
   readonly #stream: AirbyteStream;
   readonly #types = new Map<string, LogicalType>();
   readonly #leftOut: ReadonlySet<string>;
+  /** The user named the columns that are wanted: one that comes later is not. */
+  readonly #only: boolean;
   #changed = false;
 
   /** `remembered`: what the records so far had, from the state; the catalog tells what the table has now. */
   constructor(stream: AirbyteStream, remembered: Readonly<Record<string, string>> = {}) {
     this.#stream = stream;
-    const leftOut = (stream['tapline'] as { left_out?: readonly string[] } | undefined)?.left_out ?? [];
-    this.#leftOut = new Set(leftOut);
+    const choice = stream['tapline'] as { left_out?: readonly string[]; only?: boolean } | undefined;
+    this.#leftOut = new Set(choice?.left_out ?? []);
+    this.#only = choice?.only ?? false;
     const now = new Map(columnsOf(stream).filter(({ name }) => !isMetaColumn(name)).map(({ name, type }) => [name, type]));
     for (const [name, text] of Object.entries(remembered)) {
       const type = parseLogicalType(text);
@@ -30,7 +33,7 @@ export class StreamSchema {
 
   /** Which property takes the values of a column of this type; undefined if the user left the column out. */
   propertyOf(column: string, type: LogicalType): string | undefined {
-    if (this.#leftOut.has(column)) return undefined;
+    if (this.#leftOut.has(column) || (this.#only && !this.#types.has(column))) return undefined;
     for (let name = column, n = 1; ; n++) {
       const known = this.#types.get(name);
       if (!known || isWidening(known, type)) this.#set(name, type);
