@@ -96,7 +96,7 @@ export class SourceChanges {
     plans.set(key, { key, descriptor: stream, generation, begin: false, fresh: false, done: false });
     table.add(configured);
     progress.declare([configured]);
-    reporter.message('info', `${source.ref.label}: ${key} has appeared, and is copied from now on`);
+    reporter.message('debug', `${source.ref.label}: ${key} has appeared, and is configured`);
     return configured;
   }
 }
