@@ -58,6 +58,27 @@ describe('equal', () => {
     expect(outcome.exitCode, explain(outcome)).toBe(0);
   });
 
+  test('each column counts: where two rows of all types differ, every column that differs is named', async () => {
+    const at = await workspace();
+    const types = matrix(18, await availableTypes(at.database));
+    await at.database.query(`${settings} ${types.seed}`);
+    await synced(at);
+    const columns = types.cases.map(({ column }) => `"${column}"`).join(', ');
+    await at.database.query(`UPDATE matrix SET (${columns}) = (SELECT ${columns} FROM matrix WHERE id = 1) WHERE id = 0`);
+    const table = tableOf(await verify(at), 'matrix');
+    expect(table.differing_keys).toEqual([{ id: 0 }]);
+    expect(table.differences).toEqual([{ kind: 'changed', columns: types.cases.map(({ column }) => column) }]);
+  });
+
+  test('columns may have the names that the comparison uses itself', async () => {
+    const names = ['k', 'h', 'ord', 'gone', 'nulled', 'copies', 'cols', 'vals', 'r', 's', 'd', 'n', 'checksum', '_tapline_key_hash', 'digested', 'value'];
+    const at = await workspace({ seed: `CREATE TABLE t (${names.map((name) => `"${name}" int`).join(', ')}, PRIMARY KEY (k)); INSERT INTO t SELECT ${names.map((_, i) => `i * ${i + 1}`).join(', ')} FROM generate_series(1, 500) i` });
+    await synced(at);
+    expect(tableOf(await verify(at), 't')).toMatchObject({ equal: true, source_rows: 500 });
+    await at.database.query('UPDATE t SET vals = 0 WHERE k = 9');
+    expect(tableOf(await verify(at), 't')).toMatchObject({ differing_keys: [{ k: 9 }], differences: [{ kind: 'changed', columns: ['vals'] }] });
+  });
+
   test('keys of any type: text under ICU, uuid, timestamps, two columns', async () => {
     const at = await workspace({
       seed: `CREATE TABLE a (id text COLLATE "und-x-icu" PRIMARY KEY); INSERT INTO a SELECT 'é' || i FROM generate_series(1, 300) i;

@@ -57,7 +57,7 @@ export class TableDigest {
   async load(files: readonly string[], before: string | undefined): Promise<void> {
     this.#files = files;
     this.#before = before;
-    await this.#fill(table, '', (columns, key) => ({ select: `${keyHash(key)} AS kh, ${rowHash(columns)} AS h`, extra: [] }));
+    await this.#fill(table, undefined, (columns) => ({ select: `${rowHash(columns)} AS h`, extra: [] }));
   }
 
   async ranges(bits: number): Promise<{ ranges: RangeDigest[]; nulled: number }> {
@@ -72,9 +72,9 @@ export class TableDigest {
 
   /** Reads the files again, this time with what tells the values of a row apart. */
   async rows(bits: number, ranges: readonly number[]): Promise<RowDigest[]> {
-    const within = `WHERE ${rangeOf(bits)} IN (${ranges.join(', ')})`;
+    const within = (k: string): string => `${rangeOf(bits, k)} IN (${ranges.join(', ')})`;
     await this.#fill(selected, within, (columns, key) => ({
-      select: `${keyHash(key)} AS kh, ${rowHash(columns)} AS h, ${columnHashes(columns)} AS cols, ${keyValues(key)} AS vals`, extra: ['cols VARCHAR', 'vals VARCHAR[]'],
+      select: `${rowHash(columns)} AS h, ${columnHashes(columns)} AS cols, ${keyValues(key)} AS vals`, extra: ['cols VARCHAR', 'vals VARCHAR[]'],
     }));
     const rows = await this.#run(
       `SELECT to_hex((k >> 64)::UBIGINT) AS k1, to_hex((k % 18446744073709551616::UHUGEINT)::UBIGINT) AS k2, to_hex(h) AS h, cols, vals, sum(copies)::BIGINT AS copies `
@@ -91,7 +91,8 @@ export class TableDigest {
     await this.#run(`DROP TABLE IF EXISTS ${selected}`);
   }
 
-  async #fill(into: string, where: string, expressions: (columns: readonly DigestColumn[], key: readonly DigestColumn[]) => { select: string; extra: string[] }): Promise<void> {
+  /** `where`: a condition on the key's hash. */
+  async #fill(into: string, where: ((k: string) => string) | undefined, expressions: (columns: readonly DigestColumn[], key: readonly DigestColumn[]) => { select: string; extra: string[] }): Promise<void> {
     const { extra } = expressions([], []);
     await this.#run(`CREATE OR REPLACE TABLE ${into} (${['k UHUGEINT', 'h UBIGINT', 'ord UHUGEINT', 'gone BOOLEAN', 'nulled BOOLEAN', ...extra].join(', ')})`);
     const more = extra.map((column) => `, ${column.split(' ')[0]!}`).join('');
@@ -105,9 +106,14 @@ export class TableDigest {
       const has = (name: string): boolean => found.has(name);
       const gone = this.fold === 'changes' && has('_ab_cdc_deleted_at') ? '_ab_cdc_deleted_at IS NOT NULL' : 'false';
       const before = this.fold === 'changes' && this.#before !== undefined && has('_ab_cdc_lsn') ? ` WHERE coalesce(_ab_cdc_lsn < ${BigInt(this.#before)}, true)` : '';
-      const values = `SELECT ${expressions(columns, key).select}, _tapline_order AS o, ${gone} AS gone, contains(_airbyte_meta, '"change":"NULLED"') AS nulled FROM ${from}${before}`;
-      const rows = `SELECT ${wide(first64('kh'), second64('kh'))} AS k, h, ${wide(first64('o'), second64('o'))} AS ord, gone, nulled${more} FROM (${values})`;
-      await this.#run(`INSERT INTO ${into} SELECT * FROM (${rows}) ${where}`);
+      let keyColumn = '_tapline_key_hash';
+      while (has(keyColumn)) keyColumn += '_';
+      // The key first: of rows that are not wanted nothing else is computed.
+      const keyed = `SELECT *, ${keyHash(key)} AS ${keyColumn} FROM ${from}${before}`;
+      const k = wide(first64(keyColumn), second64(keyColumn));
+      const values = `SELECT ${k} AS k, ${expressions(columns, key).select}, ${wide(first64('_tapline_order'), second64('_tapline_order'))} AS ord, ${gone} AS gone, contains(_airbyte_meta, '"change":"NULLED"') AS nulled`;
+      const wanted = where === undefined ? '' : ` WHERE ${where(`(${k})`)}`;
+      await this.#run(`INSERT INTO ${into} SELECT k, h, ord, gone, nulled${more} FROM (${values} FROM (${keyed})${wanted})`);
     });
   }
 

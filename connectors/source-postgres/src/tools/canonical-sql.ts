@@ -62,6 +62,9 @@ export function valueOf({ name, type }: Pick<RelationColumn, 'name' | 'type'>, h
   }
 }
 
+/** A column that does not travel: null. */
+export const absent = ({ type }: Pick<RelationColumn, 'type'>): Value => ({ text: 'NULL', nulled: undefined, column: 'NULL::pg_catalog.text', delimited: false, type });
+
 // A row of nulls IS NULL, and is none.
 const isNull = ({ column }: Value): string => `${column} IS NOT DISTINCT FROM NULL`;
 

@@ -5,6 +5,7 @@ import {
 } from '@tapline/protocol';
 import type { ToolContext } from '@tapline/sdk';
 import { formatLsn, parseLsn, type Lsn } from '../cdc/lsn.js';
+import { replicationNames } from '../cdc/names.js';
 import { endsRun } from '../classify.js';
 import type { Config } from '../config.js';
 import type { Connection } from '../connection.js';
@@ -12,7 +13,8 @@ import { source } from '../copy-statement.js';
 import { openPatiently } from '../patience.js';
 import { columnOf, label } from '../reading.js';
 import { findRelations, type Relation } from '../relations.js';
-import { asNumber, columnHashes, keyHash, keyValues, rangeOf, rowHash, valueOf, type Value } from './canonical-sql.js';
+import { literal } from '../sql.js';
+import { absent, asNumber, columnHashes, keyHash, keyValues, rangeOf, rowHash, valueOf, type Value } from './canonical-sql.js';
 import { beginSnapshot } from './verify-snapshot.js';
 
 const answersAtOnce = 1_000;
@@ -24,7 +26,16 @@ export async function* digest(context: ToolContext<Config>): AsyncGenerator<Dige
   for await (const request of context.requests) yield* digester.answer(DigestRequest.parse(request));
 }
 
+/** A row of pg_publication_tables; filters and lists of columns are there from PostgreSQL 15 on. */
+interface PublishedTable {
+  readonly schemaname: string;
+  readonly tablename: string;
+  readonly rowfilter?: string | null;
+  readonly attnames?: readonly string[] | null;
+}
+
 interface Table {
+  /** With the publication's filter. */
   readonly from: string;
   readonly key: readonly Value[];
   readonly values: readonly Value[];
@@ -35,6 +46,7 @@ class Digester {
   readonly #context: ToolContext<Config>;
   readonly #streams: readonly ConfiguredStream[];
   #relations = new Map<string, Relation>();
+  #published = new Map<string, PublishedTable>();
   #holds: Holds | undefined;
   #position: Lsn | undefined;
 
@@ -66,10 +78,18 @@ class Digester {
       const names = this.#streams.map(({ stream }) => ({ schema: stream.namespace ?? 'public', name: stream.name }));
       const relations = await findRelations(this.#connection, { names });
       this.#relations = new Map(relations.map((relation) => [streamKey({ namespace: relation.schema, name: relation.name }), relation]));
+      if (replicated) await this.#findPublished();
       return { is: 'opened', exact, ...(position !== undefined && { position: String(position), position_text: formatLsn(position) }) };
     } catch (error) {
       throw this.#connection.classify(error);
     }
+  }
+
+  /** What a publication leaves out is not in the destination either. */
+  async #findPublished(): Promise<void> {
+    const { publication } = replicationNames(this.#context.config, this.#context.session);
+    const rows = await this.#connection.query<{ published: PublishedTable }>(`SELECT pg_catalog.to_jsonb(p) AS published FROM pg_catalog.pg_publication_tables p WHERE p.pubname = ${literal(publication)}`);
+    this.#published = new Map(rows.map(({ published }) => [streamKey({ namespace: published.schemaname, name: published.tablename }), published]));
   }
 
   /** Null where no state holds a position. */
@@ -108,9 +128,15 @@ class Digester {
     if (!relation) throw configError(`${label(configured.stream)} does not exist, or user '${this.#connection.target.user}' may not see it`, { code: 'pg_no_table', stream: configured.stream });
     const replicated = isCdc(configured);
     const names = Object.keys((configured.stream.json_schema['properties'] ?? {}) as object).filter((name) => !(replicated && isChangeColumn(name)));
-    const values = new Map(names.map((name) => [name, valueOf(columnOf(relation, name, configured.stream), this.#holds)]));
+    const published = replicated ? this.#published.get(streamKey({ namespace: relation.schema, name: relation.name })) : undefined;
+    const comes = (name: string): boolean => !published?.attnames || published.attnames.includes(name);
+    const values = new Map(names.map((name) => {
+      const column = columnOf(relation, name, configured.stream);
+      return [name, comes(name) ? valueOf(column, this.#holds) : absent(column)];
+    }));
     const keys = (configured.primary_key ?? configured.stream.source_defined_primary_key ?? []).flatMap(([name]) => values.get(name!) ?? []);
-    return { from: `${source(relation)} s`, key: keys, values: [...values.values()] };
+    const filter = published?.rowfilter ? ` WHERE ${published.rowfilter}` : '';
+    return { from: `(SELECT * FROM ${source(relation)}${filter}) s`, key: keys, values: [...values.values()] };
   }
 
   async *#ranges({ from, key, values }: Table, bits: number): AsyncGenerator<DigestAnswer, void, undefined> {
