@@ -8,6 +8,7 @@ import { failed, generation, lines, status, type SourceItem } from '@tapline/sdk
 import type { Config } from '../config.js';
 import { Connection } from '../connection.js';
 import { copyStatement } from '../copy-statement.js';
+import { mayComeBack } from '../patience.js';
 import { label, linePrefix, wideColumns } from '../reading.js';
 import { findRelations, type Relation } from '../relations.js';
 import { qualified } from '../sql.js';
@@ -140,14 +141,15 @@ export class Copier {
     await this.#options.flush();
     const { schema, name } = nameOf(table);
     const classified = connection ? connection.classify(error, { schema, name }) : toConnectorError(error);
-    if (classified.kind === 'config_error') {
+    const again = patient && mayComeBack(classified);
+    if (classified.kind === 'config_error' && !again) {
       // This table cannot be copied; the others can. Without a state it is copied by the next run.
       checkpoint.tables.delete(table.key);
       checkpoint.touch();
       await put(failed(table.stream, classified));
       return;
     }
-    if (!patient) throw classified;
+    if (!again) throw classified;
     const wait = retryMs[Math.min(table.failures++, retryMs.length - 1)]!;
     log('WARN', `${label(table.stream)}: its copy was interrupted (${classified.message}), and begins anew in ${wait / 1000} s`);
     await sleep(wait, undefined, { signal }).catch(() => {});

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { failpoint, toConnectorError } from '@tapline/protocol';
 import { lag, lines, type SourceItem } from '@tapline/sdk';
+import { mayComeBack } from '../patience.js';
 import type { Changes } from './changes.js';
 import type { Checkpoint } from './checkpoint.js';
 import { walkFrames } from './connection/frames.js';
@@ -213,7 +214,7 @@ export class Replicator {
   async #reconnect(error: unknown): Promise<void> {
     const { reconnect, changes, signal, log, checkpoint } = this.#options;
     const failure = toConnectorError(error);
-    if (!reconnect || failure.kind !== 'transient_error' || signal.aborted) throw error;
+    if (!reconnect || !mayComeBack(failure) || signal.aborted) throw error;
     changes.interrupted();
     await this.#stream.stop();
     log('WARN', `${failure.message}; connecting again, to go on at ${formatLsn(checkpoint.position)}`);
@@ -225,8 +226,7 @@ export class Replicator {
         return;
       } catch (again) {
         const classified = toConnectorError(again);
-        // A server that is starting again refuses connections: to a person at the beginning of a run that is a wrong port.
-        if (classified.kind !== 'transient_error' && classified.code !== 'pg_unreachable') throw again;
+        if (!mayComeBack(classified)) throw again;
         log('WARN', `${classified.message}; trying again in ${Math.min((wait * 2) / 1000, 30)} s`);
       }
     }

@@ -10,22 +10,19 @@ import { classify } from '../../classify.js';
 import { openClient, type OpenClient } from '../../client.js';
 import type { Config, Target } from '../../config.js';
 import { replicationSettings } from '../../settings.js';
-import { identifier, literal } from '../../sql.js';
-import { formatLsn, parseLsn } from '../lsn.js';
+import { literal } from '../../sql.js';
+import { parseLsn } from '../lsn.js';
 import { Arrival } from './arrival.js';
 import { Feedback } from './feedback.js';
 import { MessageSplitter } from './message-splitter.js';
 import { classifyStreamError } from './replication-errors.js';
+import { ReadAhead } from './read-ahead.js';
 import { isWarning, messageType, sqlStateOf } from './server-message.js';
+import { startCommand, type StartCommand } from './start-command.js';
 import { takeOver } from './takeover.js';
 
-export interface StreamOptions {
-  readonly slot: string;
-  readonly publications: readonly string[];
-  /** The stored position. The server begins at the slot's own where that is later, and says nothing. */
-  readonly from: bigint;
-  /** Whether messages of pg_logical_emit_message() come, too. */
-  readonly messages: boolean;
+/** `from`: the stored position. The server begins at the slot's own where that is later, and says nothing. */
+export interface StreamOptions extends StartCommand {
   /** Aborted: {@link ReplicationStream.read} gives undefined from then on. Confirming goes on. */
   readonly signal?: AbortSignal | undefined;
   log(level: 'INFO' | 'WARN', message: string): void;
@@ -38,8 +35,6 @@ export interface SystemIdentity {
   readonly walPosition: bigint;
 }
 
-/** Bytes read ahead of the consumer; one message may be larger. */
-const readAhead = 262_144;
 const slotPauseMs = 500;
 /** How long the server may take to notice that we end. In the middle of a large transaction it does not. */
 const goodbyeMs = 2000;
@@ -53,15 +48,13 @@ export class ReplicationStream implements AsyncDisposable {
   readonly #open: OpenClient;
   readonly #socket: Socket;
   readonly #slotWaitMs: number;
+  readonly #ahead: ReadAhead;
   readonly #arrival = new Arrival();
   readonly #feedback: Feedback;
   #phase: Phase = 'idle';
   #splitter: MessageSplitter | undefined;
   #options: StreamOptions | undefined;
-  #queue: Buffer[] = [];
-  #queued = 0;
   #aborted = false;
-  #dropping = false;
   #error: ConnectorError | undefined;
   #startError: string | undefined;
   #wakeReader: (() => void) | undefined;
@@ -72,12 +65,13 @@ export class ReplicationStream implements AsyncDisposable {
   private constructor(open: OpenClient, config: Config, walSenderTimeoutMs: number) {
     this.#open = open;
     this.#socket = open.client.connection.stream;
+    this.#ahead = new ReadAhead(this.#socket);
     this.#slotWaitMs = config.slot_wait * 1000;
     this.#feedback = new Feedback({
       walSenderTimeoutMs,
       write: (frame) => void (this.#socket.writable && this.#socket.write(frame)),
       received: () => this.received,
-      listening: () => !this.#socket.isPaused() && this.#queue.length === 0,
+      listening: () => !this.#socket.isPaused() && this.#ahead.empty,
       onSilence: (seconds) => this.#fail(transientError(`the server sent nothing for ${seconds} s, though it was asked to: it hangs, or the network to it is cut`, { code: 'pg_silent' })),
     });
   }
@@ -136,13 +130,9 @@ export class ReplicationStream implements AsyncDisposable {
    */
   async read(): Promise<Buffer | undefined> {
     for (;;) {
-      if (this.#aborted || this.#dropping) return undefined;
-      const frames = this.#queue.shift();
-      if (frames) {
-        this.#queued -= frames.length;
-        if (this.#queued < readAhead && this.#socket.isPaused()) this.#socket.resume();
-        return frames;
-      }
+      if (this.#aborted || this.#ahead.dropping) return undefined;
+      const frames = this.#ahead.shift();
+      if (frames) return frames;
       if (this.#error) throw this.#error;
       await new Promise<void>((resolve) => (this.#wakeReader = resolve));
     }
@@ -150,7 +140,7 @@ export class ReplicationStream implements AsyncDisposable {
 
   /** Whether a read() would resolve at once. */
   get buffered(): boolean {
-    return this.#queue.length > 0;
+    return !this.#ahead.empty;
   }
 
   /** The highest end of the log that has come, read or not. */
@@ -179,7 +169,7 @@ export class ReplicationStream implements AsyncDisposable {
    */
   async flushConfirm(timeoutMs: number): Promise<boolean> {
     if (this.#phase !== 'streaming' || this.#error) return false;
-    this.#drop();
+    this.#ahead.drop();
     this.#wake();
     return new Promise((resolve) => {
       const finish = (answered: boolean): void => {
@@ -200,7 +190,7 @@ export class ReplicationStream implements AsyncDisposable {
     this.#phase = 'ending';
     this.#feedback.stop();
     this.#options?.signal?.removeEventListener('abort', this.#abort);
-    this.#drop();
+    this.#ahead.drop();
     this.#wake();
     if (polite && this.#socket.writable) {
       await new Promise<void>((resolve) => {
@@ -235,7 +225,7 @@ export class ReplicationStream implements AsyncDisposable {
   }
 
   /** False: the server refused, and the driver has the socket back. */
-  async #tryStart({ slot, publications, from, messages }: StreamOptions): Promise<boolean> {
+  async #tryStart(options: StreamOptions): Promise<boolean> {
     const handBack = takeOver(this.#socket, {
       data: (chunk) => {
         this.#feedback.heard();
@@ -246,10 +236,9 @@ export class ReplicationStream implements AsyncDisposable {
     this.#splitter = new MessageSplitter({ copyData: (frames) => this.#take(frames), message: (type, body) => this.#message(type, body) });
     this.#phase = 'starting';
     this.#startError = undefined;
-    const options = [`proto_version '1'`, `publication_names ${literal(publications.map(identifier).join(','))}`, ...(messages ? [`messages 'true'`] : [])];
     const started = await new Promise<boolean>((resolve) => {
       this.#settleStart = resolve;
-      this.#socket.write(simpleQuery(`START_REPLICATION SLOT ${identifier(slot)} LOGICAL ${formatLsn(from)} (${options.join(', ')})`));
+      this.#socket.write(startCommand(options));
     });
     this.#settleStart = undefined;
     if (started) return true;
@@ -272,10 +261,7 @@ export class ReplicationStream implements AsyncDisposable {
       if (keepalive) this.#answered();
       return;
     }
-    if (this.#dropping) return;
-    this.#queue.push(frames);
-    this.#queued += frames.length;
-    if (this.#queued >= readAhead) this.#socket.pause();
+    this.#ahead.push(frames);
     this.#wake();
   }
 
@@ -290,6 +276,7 @@ export class ReplicationStream implements AsyncDisposable {
         else this.#fail(this.#classified({ code: sqlStateOf(body) }, true));
         return;
       case messageType.readyForQuery:
+        // Only now has it let go of the slot.
         this.#saidGoodbye?.();
         this.#settleStart?.(false);
         return;
@@ -299,7 +286,6 @@ export class ReplicationStream implements AsyncDisposable {
         return;
       case messageType.copyDone:
       case messageType.commandComplete:
-        this.#saidGoodbye?.();
         // The server ends a stream by itself when it shuts down.
         if (this.#phase === 'streaming') this.#fail(this.#classified({ code: '57P01' }, true));
         return;
@@ -325,25 +311,8 @@ export class ReplicationStream implements AsyncDisposable {
     return classifyStreamError(error, { target: this.target, slot, publications, streaming });
   }
 
-  /** From now on nothing is kept, and nothing holds the server back. */
-  #drop(): void {
-    this.#dropping = true;
-    this.#queue = [];
-    this.#queued = 0;
-    this.#socket.resume();
-  }
-
   #wake(): void {
     this.#wakeReader?.();
     this.#wakeReader = undefined;
   }
-}
-
-function simpleQuery(sql: string): Buffer {
-  const text = Buffer.from(sql);
-  const message = Buffer.alloc(1 + 4 + text.length + 1);
-  message.writeUInt8(messageType.query, 0);
-  message.writeUInt32BE(4 + text.length + 1, 1);
-  text.copy(message, 5);
-  return message;
 }
