@@ -18,6 +18,31 @@ export async function syncPath(path: string): Promise<void> {
   await file.sync();
 }
 
+const running = new Map<string, Promise<void>>();
+const waiting = new Map<string, Promise<void>>();
+
+/**
+ * fsync of a folder that many files are put into at a time: those who ask while one is under way share the next one, which begins
+ * after their change, and so holds it.
+ */
+export function syncFolder(path: string): Promise<void> {
+  const joined = waiting.get(path);
+  if (joined) return joined;
+  const next = (async () => {
+    await (running.get(path) ?? Promise.resolve()).catch(() => {});
+    waiting.delete(path);
+    const sync = syncPath(path);
+    running.set(path, sync);
+    try {
+      await sync;
+    } finally {
+      if (running.get(path) === sync) running.delete(path);
+    }
+  })();
+  waiting.set(path, next);
+  return next;
+}
+
 /** A whole, synced file under a temporary name in `folder`, never one that a reader would take. Its folder must exist. */
 export async function writeTemporary(folder: string, text: string): Promise<string> {
   const path = join(folder, `${randomUUID()}.tmp`);

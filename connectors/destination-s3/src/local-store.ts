@@ -2,7 +2,7 @@ import { opendir, link, readdir, rename, rmdir, stat, unlink } from 'node:fs/pro
 import { dirname, join, resolve } from 'node:path';
 import type { HeadOutcome, NewHead, ObjectStore, StoredHead } from '@tapline/columnar';
 import { configError, systemError } from '@tapline/protocol';
-import { linkOrCopy, makeFolder, syncPath, writeTemporary } from './durable-files.js';
+import { linkOrCopy, makeFolder, syncFolder, syncPath, writeTemporary } from './durable-files.js';
 import { codeOf, localError } from './local-errors.js';
 import { readIfThere, readLocalHead, replaceLocalHead } from './local-head.js';
 
@@ -57,7 +57,7 @@ export class LocalStore implements ObjectStore {
       const { size } = await stat(path);
       if (size !== bytes) throw systemError(`the file ${path} has ${size} bytes, not ${bytes}`);
       await linkOrCopy(path, target);
-      await syncPath(dirname(target));
+      await syncFolder(dirname(target));
     });
   }
 
@@ -65,7 +65,7 @@ export class LocalStore implements ObjectStore {
     return this.#inFolder(name, async (target) => {
       const temporary = await writeTemporary(dirname(target), text);
       await rename(temporary, target);
-      await syncPath(dirname(target));
+      await syncFolder(dirname(target));
     });
   }
 
@@ -84,7 +84,7 @@ export class LocalStore implements ObjectStore {
         if (codeOf(error) === 'ENOENT' && !(await this.exists(from))) return 'absent';
         throw error;
       }
-      await syncPath(dirname(target));
+      await syncFolder(dirname(target));
       return 'moved';
     });
   }
