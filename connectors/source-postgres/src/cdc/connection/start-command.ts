@@ -7,6 +7,7 @@ export interface StartCommand {
   readonly slot: string;
   readonly publications: readonly string[];
   readonly from: Lsn;
+  /** Whether what pg_logical_emit_message() writes comes, too. */
   readonly messages: boolean;
 }
 
