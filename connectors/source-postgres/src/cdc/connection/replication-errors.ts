@@ -20,7 +20,7 @@ export function classifyStreamError(error: unknown, { target, slot, publications
       return transientError(`replication slot '${slot}' is held by another session, perhaps a lost one of ours, or another run of this sync (SQLSTATE 55006)`, options('pg_slot_in_use'));
     case '42704':
       return streaming
-        ? configError(`publication ${names} is gone, or was not there when changes were made that are to be read now (SQLSTATE 42704): those are lost. --full-refresh makes it anew (one of your own you must create), and reads all tables; on_lost=resnapshot does so by itself`, options('pg_publication_missing'))
+        ? configError(`publication ${names} is gone, or was not there when changes were made that are to be read now (SQLSTATE 42704): those are lost. Run once with --full-refresh to copy everything again (and create it first, if it is one of your own)`, options('pg_publication_missing'))
         : configError(`replication slot '${slot}' does not exist (SQLSTATE 42704): somebody dropped it. Changes since then are lost: --full-refresh reads all tables anew, and on_lost=resnapshot does so by itself`, options('pg_slot_missing'));
     case '58P01':
     case '55000':
