@@ -4,7 +4,7 @@ import { compareRows } from './verify-rows.js';
 
 /** Columns by their values: `-` is null, `!` what the destination could not hold. */
 const row = (key: string, values: string, copies = 1): RowDigest => ({
-  key, hash: values, copies, columns: [...values].map((value) => value.repeat(8)).join(''), values: [key],
+  key, hash: values, copies, columns: values.replaceAll(/./g, (value) => value.repeat(8)), values: [key],
 });
 const kinds = (source: RowDigest[], destination: RowDigest[]) => compareRows(source, destination, 100).differences.map(({ values, kind, columns }) => [values[0], kind, ...columns]);
 

@@ -61,13 +61,13 @@ class TestLake {
   /** One run, and one commit. */
   write(lines: readonly string[]): this {
     const { status, stdout } = spawnSync(process.execPath, [bin, 'write', ...this.#files], { input: [...lines, state(++this.#id)].join(''), encoding: 'utf8' });
-    expect([status, stdout.includes('"STATE"')], stdout).toEqual([0, true]);
+    if (status !== 0 || !stdout.includes('"STATE"')) throw new Error(`write ended with ${status}: ${stdout}`);
     return this;
   }
 
   ask(...requests: readonly object[]): { is: string; [key: string]: unknown }[] {
     const { status, stdout } = spawnSync(process.execPath, [bin, 'tool', 'digest', ...this.#files], { input: requests.map((request) => `${JSON.stringify(request)}\n`).join(''), encoding: 'utf8' });
-    expect(status, stdout).toBe(0);
+    if (status !== 0) throw new Error(`digest ended with ${status}: ${stdout}`);
     return stdout.split('\n').filter(Boolean).map((one) => (JSON.parse(one) as { tapline: { result: { is: string } } }).tapline.result);
   }
 
