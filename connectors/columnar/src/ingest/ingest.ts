@@ -32,6 +32,8 @@ const maxPendingBytes = 16 << 20;
 const writesAtOnce = 16;
 /** Bytes of lines that may wait to be converted before reading does. */
 const maxStagingBytes = 32 << 20;
+/** Length of the states that may wait for a commit by time. */
+const maxWaitingStates = 8 << 20;
 /** Bytes read between two looks at that. */
 const reliefBytes = 1 << 20;
 
@@ -280,7 +282,7 @@ export class Ingest {
 
   #due(): boolean {
     const { bytes, rows, ms } = this.#limits;
-    return this.#bytesSinceCut >= bytes || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
+    return this.#bytesSinceCut >= bytes || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
   }
 
   /** A commit by time must come even if no line does. */

@@ -12,6 +12,7 @@ export class StateLedger {
   #states = new Map<string, string>();
   #kind: StateKind | undefined;
   #pending: PendingState[] = [];
+  #pendingLength = 0;
   stateId: number;
 
   constructor(checkpoint: { readonly states: readonly string[]; readonly state_id: number } | null) {
@@ -32,6 +33,7 @@ export class StateLedger {
     this.#kind = kind;
     this.#states.set(key, body);
     this.#pending.push({ body, records: countOf(key) });
+    this.#pendingLength += body.length;
     if (id !== undefined) this.stateId = id;
   }
 
@@ -44,6 +46,11 @@ export class StateLedger {
     return this.#pending.length > 0;
   }
 
+  /** Characters of those that wait: each is kept until it is echoed, and that of a thousand tables is long. */
+  get waitingLength(): number {
+    return this.#pendingLength;
+  }
+
   /** All states after what was received so far. */
   snapshot(): string[] {
     return [...this.#states.values()];
@@ -52,6 +59,7 @@ export class StateLedger {
   takePending(): PendingState[] {
     const taken = this.#pending;
     this.#pending = [];
+    this.#pendingLength = 0;
     return taken;
   }
 }

@@ -122,6 +122,15 @@ describe('the order of things', () => {
     expect(lines().slice(1).map((line) => (line['state'] as { id: number }).id)).toEqual([4, 5]);
   });
 
+  it('long states do not pile up until the flush: they bring it on', async () => {
+    const long = (n: number): string => taggedGlobal(n).replace('"stream_states":[]', `"stream_states":[],"more":"${'x'.repeat(1 << 20)}"`);
+    const destination = start({ options: { flush: { ms: 100_000 } } });
+    destination.send(...range(1, 9).map(long));
+    await vi.waitFor(() => expect(sink.calls).toContain('echo 8'));
+    await destination.end();
+    expect(sink.commits.map((commit) => commit.stateId)).toEqual([8, 9]);
+  });
+
   it("records after a stream's own last state wait for its next one, whatever other streams send", async () => {
     const destination = start({ options: { flush: { rows: 2 } } });
     await destination.trickle(record('a', 1), state('a', 1), record('a', 2), record('a', 3), record('b', 4), state('b', 2));
