@@ -43,12 +43,16 @@ export interface SourceDefinition<Config> extends Definition<Config> {
    * Confirm the position upstream here, and only here. What it throws fails the run.
    */
   confirm?(state: StateBody, context: VerbContext<Config>): Promise<void>;
+  /** Called once when `read` has ended, well or not, and no confirmation will come any more: for what `confirm` needed so long. */
+  close?(context: VerbContext<Config>): Promise<void>;
 }
 
 export interface ReadContext<Config> extends VerbContext<Config> {
   readonly catalog: ConfiguredCatalog;
   /** The state this stream was left at (`stream_state`), or undefined. */
   stateOf(stream: StreamDescriptor): unknown;
+  /** The states of all streams, also of those that are not read in this run: who sends GLOBAL states passes on what should be kept. */
+  readonly streamStates: readonly { readonly stream: StreamDescriptor; readonly state: unknown }[];
   /** `shared_state` of a GLOBAL state, or the `data` of a LEGACY one. */
   readonly globalState: unknown;
   readonly session: Session | undefined;

@@ -43,6 +43,7 @@ function requireModes<Config>(definition: SourceDefinition<Config> | Destination
 export interface StartStates {
   readonly bodies: readonly StateBody[];
   stateOf(stream: StreamDescriptor): unknown;
+  readonly streamStates: readonly { readonly stream: StreamDescriptor; readonly state: unknown }[];
   readonly globalState: unknown;
 }
 
@@ -52,16 +53,16 @@ export interface StartStates {
  */
 export async function readStates(file: string | undefined): Promise<StartStates> {
   const bodies = file === undefined ? [] : stateBodies(await readJson('state', file)).map((value) => parseState(value, file));
-  const streams = new Map<string, unknown>();
+  const streams = new Map<string, { readonly stream: StreamDescriptor; readonly state: unknown }>();
   let globalState: unknown;
   for (const { stream, global, data } of bodies) {
     for (const { stream_descriptor: descriptor, stream_state: state } of [...(global?.stream_states ?? []), ...(stream ? [stream] : [])]) {
-      streams.set(streamKey(descriptor), state ?? undefined);
+      streams.set(streamKey(descriptor), { stream: descriptor, state: state ?? undefined });
     }
     if (global) globalState = global.shared_state ?? undefined;
     else if (!stream) globalState = data ?? undefined;
   }
-  return { bodies, stateOf: (stream) => streams.get(streamKey(stream)), globalState };
+  return { bodies, stateOf: (stream) => streams.get(streamKey(stream))?.state, streamStates: [...streams.values()], globalState };
 }
 
 function stateBodies(value: unknown): unknown[] {

@@ -123,6 +123,17 @@ describe('in a session', () => {
     expect([code, messages.filter(isEnd).length, statuses(messages).at(-1)]).toEqual([0, 1, 'two COMPLETE']);
   });
 
+  test('it is closed once, behind its last confirmation, and when it failed', async () => {
+    const child = read({ config: { tell_close: true }, session: session() });
+    await child.until((messages) => messages.some(isEnd));
+    child.send(ack(2, 7)).end();
+    await child.finished;
+    expect(child.confirmed()).toEqual([oneState(2).state, 'closed']);
+    const failing = read({ config: { tell_close: true, behaviour: 'transient_error' }, session: session() });
+    await failing.finished;
+    expect(failing.confirmed()).toEqual(['closed']);
+  });
+
   test('without a session it says nothing of it and does not wait', async () => {
     const { code, messages } = await read().finished;
     expect([code, messages.some(isEnd)]).toEqual([0, false]);

@@ -21,6 +21,16 @@ export interface ReadOptions<Config> {
 
 /** Resolves with the exit code; all failures are told on stdout by then. */
 export async function runRead<Config>(options: ReadOptions<Config>): Promise<number> {
+  const { definition, context } = options;
+  try {
+    return await readAndConfirm(options);
+  } finally {
+    // All that counts is done.
+    await definition.close?.(context).catch((error: unknown) => context.log('WARN', `while closing: ${toConnectorError(error).message}`));
+  }
+}
+
+async function readAndConfirm<Config>(options: ReadOptions<Config>): Promise<number> {
   const { definition, context, states, stdout, shutdown } = options;
   const extensions = context.session?.extensions ?? [];
   const confirm = definition.confirm && ((state: (typeof states.bodies)[number]) => definition.confirm!(state, context));

@@ -88,8 +88,8 @@ async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, tool, 
     const base = await context();
     const catalog = await readCatalog(definition, file('catalog'));
     const states = await readStates(files.state);
-    const { stateOf, globalState } = states;
-    return runRead({ definition, context: { ...base, catalog, stateOf, globalState, session }, states, stdout, shutdown });
+    const { stateOf, streamStates, globalState } = states;
+    return runRead({ definition, context: { ...base, catalog, stateOf, streamStates, globalState, session }, states, stdout, shutdown });
   }
   const base = await context();
   const catalog = await readCatalog(definition, file('catalog'));

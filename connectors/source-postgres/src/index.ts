@@ -18,6 +18,7 @@ export const source = defineSource<Config>({
   read,
   // Without cdc no state has a position, and there is nothing to confirm.
   confirm: async (state, context) => (await import('./cdc/confirmations.js')).Confirmations.of(context).confirm(state),
+  close: async (context) => (await import('./cdc/confirmations.js')).Confirmations.of(context).stop(),
   tools: {
     async *slots(context) {
       yield* (await import('./tools/slots.js')).slots(context);

@@ -58,10 +58,11 @@ export async function openSlot({ config, log }: ReadContext<Config>, { names, co
     if (found) await dropSlot(connection, names.slot);
     return opened(await create(), true);
   }
-  // Made by a run that ended before anything of it was stored: all that it holds is still to come.
+  // Made by a run that ended before anything of it was stored, or left by a sync whose states are gone: every table is copied anyway. One
+  // of our own is made anew, since what it holds of the log may be what cannot be read; one of the user's is taken as it is.
   if (found) {
     requireOurKind(found, connection.target.database);
-    if (found.confirmedLsn !== undefined && found.invalid === undefined) return opened(found.confirmedLsn, true);
+    if (config.slot !== undefined && found.confirmedLsn !== undefined && found.invalid === undefined) return opened(found.confirmedLsn, true);
     await dropSlot(connection, names.slot);
   }
   return opened(await create(), true);

@@ -22,7 +22,7 @@ import { openSlot, type OpenedSlot } from './open-slot.js';
 import { readOthers, type OtherStream } from './other-streams.js';
 import { Publishing } from './publishing.js';
 import { Replicator } from './replicator.js';
-import { sharedStateOf, tableStateOf } from './state.js';
+import { isTableState, sharedStateOf, tableStateOf } from './state.js';
 import { Table } from './table.js';
 
 /** Bytes that may wait for the pipe. */
@@ -78,7 +78,7 @@ class Replication {
       if (slot.anew) for (const table of followed) table.startOver();
       const checkpoint = new Checkpoint({ ...slot.source, ...this.#publishing.names }, slot.position);
       for (const table of followed) checkpoint.tables.set(table.key, table);
-      for (const { configured } of others) checkpoint.setOther(configured.stream, this.#context.stateOf(configured.stream));
+      this.#keepOthers(checkpoint, tables);
       for (const table of followed) await this.#mailbox.put(status(table.stream, 'STARTED'));
       // Before the first row: a slot that nobody knows of would keep the log for ever.
       await this.#mailbox.put(checkpoint.take());
@@ -90,6 +90,17 @@ class Replication {
     }
     // The stream stays open: the last positions are confirmed on it.
     this.#confirmations.end();
+  }
+
+  /**
+   * Streams that are read in another way, in this run or in another one of the sync, keep their states. Those that were followed and are
+   * not now have none: the position goes on without their changes.
+   */
+  #keepOthers(checkpoint: Checkpoint, tables: readonly Table[]): void {
+    const followed = new Set(tables.map(({ key }) => key));
+    for (const { stream, state } of this.#context.streamStates) {
+      if (state !== undefined && !followed.has(streamKey(stream)) && !isTableState(state)) checkpoint.setOther(stream, state);
+    }
   }
 
   /** Sorts the streams by how they are read; those that are not there are told. */

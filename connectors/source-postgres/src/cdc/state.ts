@@ -58,6 +58,8 @@ export function tableStateOf(raw: unknown, stream: StreamDescriptor): TableState
   throw configError(`${streamKey(stream)}: its state ${why(raw)}. Reset the state of the stream (state reset), or run with --full-refresh`, { code: 'pg_state', stream });
 }
 
+export const isTableState = (raw: unknown): boolean => TableState.safeParse(raw).success;
+
 /** Platforms write "from the start" in all of these ways. */
 const isNothing = (raw: unknown): boolean => raw === undefined || raw === null || (typeof raw === 'object' && Object.keys(raw).length === 0);
 
