@@ -1,6 +1,6 @@
 /** Streams of a replicated database that are read in another way: in full, or by a cursor. Their states travel with the position. */
 import type { ConfiguredStream } from '@tapline/protocol';
-import { generation, type ReadContext, type SourceItem } from '@tapline/sdk';
+import type { ReadContext, SourceItem } from '@tapline/sdk';
 import type { Config } from '../config.js';
 import { openPatiently } from '../patience.js';
 import { readRelation } from '../read.js';
@@ -32,13 +32,6 @@ export async function readOthers(context: ReadContext<Config>, streams: readonly
       } else {
         await target.put(item, item.kind === 'lines' ? item.bytes.length : 0);
       }
-    }
-    if (context.session?.continuous && configured.sync_mode === 'full_refresh') {
-      // Nothing else tells a destination of a run without an end that it is whole.
-      const { generation_id: id, minimum_generation_id: minimum } = configured;
-      await target.put(generation(configured.stream, { generation: id ?? 0, minimum: minimum ?? 0, phase: 'complete' }));
-      target.checkpoint.touch();
-      target.onProgress();
     }
   }
 }

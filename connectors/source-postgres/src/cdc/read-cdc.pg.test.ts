@@ -129,6 +129,32 @@ for (const version of [18, 14] as const) {
       expect(second.generations.filter((text) => text.startsWith('t '))).toEqual(['t 3 begin', 't 3 complete']);
     });
 
+    it('copies everything again where the log is lost and on_lost says so, and else says what is lost', async () => {
+      await db.query('CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)');
+      const first = await sync();
+      await db.query(`SELECT pg_drop_replication_slot('${config.slot}'); INSERT INTO t VALUES (2)`);
+      const failed = await sync(first);
+      expect([failed.error?.kind, failed.error?.message]).toEqual(['config_error', expect.stringMatching(/replication slot .* does not exist any more.*changes are lost.*--full-refresh.*on_lost/)]);
+      config = { ...config, on_lost: 'resnapshot' };
+      const again = await sync(first);
+      expect([again.error, ids(again), again.generations]).toEqual([undefined, [1, 2], ['t 3 begin', 't 3 complete']]);
+      // In mid-stream: the slot is given up, and the next attempt copies.
+      await db.query(`DROP PUBLICATION "${config.slot}"; INSERT INTO t VALUES (3)`);
+      const lost = await sync(again);
+      expect(lost.error?.kind).toBe('transient_error');
+      const third = await sync(lost);
+      expect([third.error, ids(third)]).toEqual([undefined, [1, 2, 3]]);
+    });
+
+    it('goes on where nothing of a large rolled back transaction was sent', async () => {
+      await db.query('CREATE TABLE t (id int PRIMARY KEY)');
+      const first = await sync();
+      await db.query(`ALTER DATABASE ${db.name} SET logical_decoding_work_mem = '64kB'`);
+      await db.query('BEGIN; INSERT INTO t SELECT generate_series(1, 10000); ROLLBACK; INSERT INTO t VALUES (1)');
+      const second = await sync(first);
+      expect([second.error, ids(second)]).toEqual([undefined, [1]]);
+    });
+
     it('selects an unchanged large value again, and says so when its row is gone', async () => {
       await db.query(`CREATE TABLE t (id int PRIMARY KEY, n int, body text); ALTER TABLE t ALTER body SET STORAGE EXTERNAL; INSERT INTO t SELECT i, 0, repeat('x', 5000) FROM generate_series(1, 2) i`);
       const first = await sync();

@@ -2,7 +2,7 @@
  * `read` with `replication: cdc`: the slot first, then the stream of changes, and beside it the copies of tables that were not copied yet
  * and the streams that are read in another way. All of them write into one queue; the states are of all of them together.
  */
-import { configError, failpoint, streamKey } from '@tapline/protocol';
+import { configError, failpoint, streamKey, toConnectorError, transientError } from '@tapline/protocol';
 import { failed, status, type ReadContext, type SourceItem } from '@tapline/sdk';
 import type { Config } from '../config.js';
 import type { Connection } from '../connection.js';
@@ -22,9 +22,12 @@ import { openSlot, type OpenedSlot } from './open-slot.js';
 import { readOthers, type OtherStream } from './other-streams.js';
 import { Publishing } from './publishing.js';
 import { Replicator } from './replicator.js';
+import { dropSlot } from './server/slot.js';
 import { isTableState, sharedStateOf, tableStateOf } from './state.js';
 import { Table } from './table.js';
 
+/** The server cannot send what follows the position. */
+const lostCodes = new Set(['pg_publication_missing', 'pg_slot_missing', 'pg_slot_lost']);
 /** Bytes that may wait for the pipe. */
 const queueBytes = 1 << 20;
 
@@ -86,10 +89,18 @@ class Replication {
     } catch (error) {
       await this.#confirmations.stop();
       await stream.stop();
-      throw error;
+      throw await this.#lost(error, control);
     }
     // The stream stays open: the last positions are confirmed on it.
     this.#confirmations.end();
+  }
+
+  /** Where the log cannot be read on, and the user wants everything copied again then: without its slot the next attempt does that. */
+  async #lost(thrown: unknown, control: Control): Promise<unknown> {
+    const error = toConnectorError(thrown);
+    if (!lostCodes.has(error.code) || this.#context.config.on_lost !== 'resnapshot') return thrown;
+    await dropSlot(await control.connection(), this.#publishing.names.slot);
+    return transientError(`${error.message}. As on_lost says, every table is copied again`, { code: error.code, cause: error });
   }
 
   /**

@@ -90,6 +90,8 @@ export function readMessage(bytes: Buffer, start: number, end: number, handler: 
       return;
     case 0x59: // Y, the name of a type: its oid is enough
     case 0x4f: // O, where a transaction came from
+    // A, a transaction that was rolled back: PostgreSQL 18 tells it of one that was too large for its memory, though nothing of it was sent.
+    case 0x41:
       return;
     default:
       throw systemError(`the log holds a message of an unknown kind: ${byteName(start < end ? bytes[start] : undefined)}`, { code: 'pg_unknown_message' });
