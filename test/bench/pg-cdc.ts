@@ -100,6 +100,10 @@ async function backlog(options: { database: TestDatabase; dir: string; postgresP
     ]),
     ...(idle ? [['a run with nothing to do', seconds(idle.wallSeconds), '', '', '', seconds(idle.postgresCpuSeconds), megabytes(idle.peakRssBytes), megabytes(idle.peakPssBytes)]] : []),
   ]);
+  if (idle) {
+    const net = [names.parquet, names.nothing].map((name) => changes / ((medians[name]?.wallSeconds ?? Number.NaN) - idle.wallSeconds));
+    console.log(`\nLess what a run costs that has nothing to do: ${net.map((each) => `${Math.round(each).toLocaleString('en')} changes/s (${ratio(each / rate(names.floor))})`).join(' to Parquet, ')} to nothing`);
+  }
   for (const name of [names.parquet, names.nothing]) {
     const parts = Object.entries(runs[name]?.at(-1)?.cpuOf ?? {}).sort(([, a], [, b]) => b - a);
     const memory = Object.entries(runs[name]?.at(-1)?.atPeak ?? {}).sort(([, a], [, b]) => b - a);
