@@ -8,7 +8,7 @@ import type { Table } from './table.js';
 /** Two STATEs are at least so far apart, however small the transactions are. */
 const leastApartMs = 20;
 /** A STATE of many tables is large: it may take this many bytes of the pipe in a second. */
-const bytesPerSecond = 4 << 20;
+const bytesPerSecond = 1 << 20;
 
 export class Checkpoint {
   readonly tables = new Map<string, Table>();
