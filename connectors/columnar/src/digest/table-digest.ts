@@ -24,7 +24,10 @@ export interface TableSource {
 
 /** Files that one statement reads. Writers that flush often make very many small ones. */
 const filesAtOnce = 32;
+/** Rows that are folded at once: the engine's aggregates do not spill well enough for more, whatever memory it has. */
+const foldedAtOnce = 500_000;
 const table = 'digested';
+const sorted = 'sorted';
 const selected = 'selected';
 
 /** A file that was listed is gone: the lake was rewritten meanwhile. */
@@ -37,6 +40,8 @@ export class TableDigest {
   readonly fold: Fold;
   #files: readonly string[] = [];
   #before: string | undefined;
+  /** Equal parts of the keys' hashes, folded one after the other. */
+  #slices = 1;
 
   constructor(source: TableSource) {
     this.#source = source;
@@ -58,16 +63,38 @@ export class TableDigest {
     this.#files = files;
     this.#before = before;
     await this.#fill(table, undefined, (columns) => ({ select: `${rowHash(columns)} AS h`, extra: [] }));
+    const [counted] = await this.#run(`SELECT count(*) AS n FROM ${table}`);
+    this.#slices = this.fold === 'all' ? 1 : Math.max(1, Math.ceil(Number(counted!['n']) / foldedAtOnce));
+    if (this.#slices === 1) return;
+    // Sorting is done on disk where need be, and then a slice is read without the others.
+    await this.#run(`CREATE OR REPLACE TABLE ${sorted} AS FROM ${table} ORDER BY k`);
+    await this.#run(`DROP TABLE ${table}`);
+    await this.#run(`ALTER TABLE ${sorted} RENAME TO ${table}`);
   }
 
   async ranges(bits: number): Promise<{ ranges: RangeDigest[]; nulled: number }> {
-    const rows = await this.#run(
-      `SELECT ${rangeOf(bits)} AS r, sum(copies)::BIGINT AS rows, sum(h::HUGEINT * copies)::VARCHAR AS checksum, count(*) FILTER (nulled) AS nulled FROM (${foldSql(this.fold, table)}) GROUP BY r ORDER BY r`,
-    );
-    return {
-      ranges: rows.map((row) => [Number(row['r']), Number(row['rows']), checksumText(String(row['checksum']))]),
-      nulled: rows.reduce((sum, row) => sum + Number(row['nulled']), 0),
-    };
+    const sums = new Map<number, { rows: number; checksum: bigint }>();
+    let nulled = 0;
+    for (let slice = 0; slice < this.#slices; slice++) {
+      const rows = await this.#run(
+        `SELECT ${rangeOf(bits)} AS r, sum(copies)::BIGINT AS rows, sum(h::HUGEINT * copies)::VARCHAR AS checksum, count(*) FILTER (nulled) AS nulled FROM (${foldSql(this.fold, this.#slice(slice))}) GROUP BY r`,
+      );
+      for (const row of rows) {
+        const range = Number(row['r']);
+        const sum = sums.get(range) ?? { rows: 0, checksum: 0n };
+        sums.set(range, { rows: sum.rows + Number(row['rows']), checksum: sum.checksum + BigInt(String(row['checksum'])) });
+        nulled += Number(row['nulled']);
+      }
+    }
+    const ranges = [...sums].sort(([a], [b]) => a - b).map(([range, { rows, checksum }]): RangeDigest => [range, rows, checksumText(checksum)]);
+    return { ranges, nulled };
+  }
+
+  /** The rows of one slice: all of a key are in the same. */
+  #slice(slice: number): string {
+    if (this.#slices === 1) return table;
+    const from = (n: number): bigint => (BigInt(n) << 128n) / BigInt(this.#slices);
+    return `(SELECT * FROM ${table} WHERE k BETWEEN ${from(slice)}::UHUGEINT AND ${from(slice + 1) - 1n}::UHUGEINT)`;
   }
 
   /** Reads the files again, this time with what tells the values of a row apart. */
@@ -88,6 +115,7 @@ export class TableDigest {
 
   async drop(): Promise<void> {
     await this.#run(`DROP TABLE IF EXISTS ${table}`);
+    await this.#run(`DROP TABLE IF EXISTS ${sorted}`);
     await this.#run(`DROP TABLE IF EXISTS ${selected}`);
   }
 
