@@ -102,6 +102,7 @@ class Writer {
   readonly #random: Random;
   #blocks: Block[] = [];
   #next: number;
+  #done = 0;
   #client: pg.Client | undefined;
 
   constructor(database: TestDatabase, options: WriterOptions) {
@@ -114,13 +115,11 @@ class Writer {
   async run(goesOn: (done: number) => boolean): Promise<void> {
     let done = 0;
     while (goesOn(done)) {
-      const random = this.#random;
-      // Most transactions are small, some are not, and a few are as large as they get.
-      const scale = random.below(200);
-      const { largest = 10_000 } = this.#options;
-      const changes = scale < 90 ? 1 + random.below(3) : scale < 160 ? 1 + random.below(30) : scale < 195 ? 1 + random.below(Math.min(600, largest)) : scale < 199 ? 1 + random.below(largest) : largest;
-      if (await this.#patiently((client) => this.#transaction(client, this.#plan(changes)))) done++;
-      await sleep(random.below(this.#options.pauseMs ?? 20));
+      if (await this.#patiently((client) => this.#transaction(client, this.#plan(this.#size())))) {
+        done++;
+        this.#done++;
+      }
+      await sleep(this.#random.below(this.#options.pauseMs ?? 20));
     }
     await this.#close();
   }
@@ -135,6 +134,15 @@ class Writer {
       }
     })));
     await this.#close();
+  }
+
+  /** Most transactions are small, some are not, and now and then comes one as large as they get. */
+  #size(): number {
+    const random = this.#random;
+    const { largest = 10_000, number } = this.#options;
+    if (number === 0 && this.#done % 300 === 9) return largest;
+    const scale = random.below(100);
+    return 1 + random.below(scale < 50 ? 3 : scale < 85 ? 30 : Math.min(scale < 98 ? 300 : 2_000, largest));
   }
 
   /** What a transaction does: a step of one block after another, of old and of new ones, several steps of one block among them. */

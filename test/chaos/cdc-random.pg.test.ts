@@ -31,7 +31,7 @@ describe(`change data capture under random load and ${faults} faults loses, doub
   afterAll(() => tell(`chaos cdc: ${[...tally].map(([what, count]) => `${count} ${what}`).join(', ')}; seed ${seed}`));
 
   test.each(Array.from({ length: worlds }, (_, i) => i + 1))('database %i', { timeout: 120_000 + perWorld * 60_000 }, async (number) => {
-    const world = await createCdcWorld(server, { seed: `${seed} ${number}`, pauseMs: 40 });
+    const world = await createCdcWorld(server, { seed: `${seed} ${number}`, pauseMs: 150 });
     const stop = new AbortController();
     await world.load.transactions(15);
     const writing = world.load.write(stop.signal);

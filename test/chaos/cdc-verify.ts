@@ -56,7 +56,8 @@ async function damageOf(ask: Ask, table: LoadTable, { firstStreamedBlock = Infin
   // Selected again by its key, a large value is that of a later life of the row, or gone, which is told.
   const exact = `pad IS NOT DISTINCT FROM (CASE WHEN step < ${deletedStep} THEN ${padOf('id', 1)} ELSE ${padOf('id', 6)} END)`;
   const reselected = `step IN (2, 3, 4) AND id % 7 = 0 AND (pad IS NOT DISTINCT FROM ${padOf('id', 6)} OR (pad IS NULL AND meta LIKE '%"pad"%'))`;
-  await tell('the large value is not that of its row', `SELECT id || '@' || step AS id FROM ${events} WHERE NOT deleted AND NOT (${exact}${table === 'full' ? '' : ` OR (${reselected})`})`);
+  const instead = `CASE WHEN pad IS NULL THEN 'null' WHEN pad = ${padOf('id', 1)} THEN 'that of the first life' WHEN pad = ${padOf('id', 6)} THEN 'that of the second life' ELSE 'another' END`;
+  await tell('the large value is not that of its row', `SELECT id || '@' || step || ': ' || ${instead} || ' ' || meta AS id FROM ${events} WHERE NOT deleted AND NOT (${exact}${table === 'full' ? '' : ` OR (${reselected})`})`);
   await tell('_ab_cdc_lsn is not the position in _tapline_order', `SELECT id FROM ${rows} WHERE _ab_cdc_lsn IS DISTINCT FROM ('0x' || substr(_tapline_order, 1, 16))::BIGINT`);
   if (!finished) return found;
 
