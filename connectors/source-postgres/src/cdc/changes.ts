@@ -30,6 +30,12 @@ export interface ChangesOptions {
   log(level: 'INFO' | 'WARN', message: string): void;
 }
 
+/** Lines with values that are to be fetched, and the transactions of the changes that left them out. */
+export interface WaitingLines {
+  readonly lines: LineBuffer;
+  readonly transactions: ReadonlySet<number>;
+}
+
 /** A relation as the log last described it. */
 interface Shape {
   readonly table: Table;
@@ -54,6 +60,7 @@ export class Changes implements PgoutputHandler {
   #sequence = 0;
   #skip: { readonly commitLsn: Lsn; readonly sequence: number } | undefined;
   #commitTime = 0;
+  #waiting = new Set<number>();
 
   constructor(options: ChangesOptions) {
     this.#options = options;
@@ -70,11 +77,12 @@ export class Changes implements PgoutputHandler {
     return this.#commitTime;
   }
 
-  /** What was written so far; the next change goes into another buffer. */
-  changeOut(): LineBuffer {
-    const written = this.out;
+  /** What was written so far, which waits for values; the next change goes into another buffer. */
+  changeOut(): WaitingLines {
+    const waiting = { lines: this.out, transactions: this.#waiting };
     this.out = new LineBuffer(this.#options.blockBytes);
-    return written;
+    this.#waiting = new Set();
+    return waiting;
   }
 
   /** What has to be done before the next message. */
@@ -133,7 +141,7 @@ export class Changes implements PgoutputHandler {
   insert(oid: number, bytes: Buffer, tuple: number): void {
     const sequence = ++this.#sequence;
     const shape = this.#shapeOf(oid);
-    if (shape && this.#wanted(shape, sequence)) shape.encoder.upsert(this.out, bytes, tuple, -1, this.#mark!, sequence);
+    if (shape && this.#wanted(shape, sequence)) this.#upsert(shape, bytes, tuple, -1, sequence);
   }
 
   update(oid: number, bytes: Buffer, old: number, oldKind: OldKind | undefined, tuple: number): void {
@@ -146,7 +154,7 @@ export class Changes implements PgoutputHandler {
     }
     const sequence = ++this.#sequence;
     if (!shape || !this.#wanted(shape, sequence)) return;
-    shape.encoder.upsert(this.out, bytes, tuple, old, this.#mark!, sequence);
+    this.#upsert(shape, bytes, tuple, old, sequence);
   }
 
   delete(oid: number, bytes: Buffer, old: number, oldKind: OldKind): void {
@@ -162,6 +170,13 @@ export class Changes implements PgoutputHandler {
       return shape && this.#wanted(shape, sequence) ? [shape.table] : [];
     });
     if (emptied.length > 0) this.#task = () => this.#empty(emptied);
+  }
+
+  #upsert({ encoder }: Shape, bytes: Buffer, tuple: number, old: number, sequence: number): void {
+    const { out } = this;
+    const holes = out.holes.length;
+    encoder.upsert(out, bytes, tuple, old, this.#mark!, sequence);
+    if (out.holes.length > holes) this.#waiting.add(this.#xid);
   }
 
   #shapeOf(oid: number): Shape | undefined {

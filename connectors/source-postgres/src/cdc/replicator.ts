@@ -6,12 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { failpoint, toConnectorError } from '@tapline/protocol';
 import { lag, lines, type SourceItem } from '@tapline/sdk';
 import { mayComeBack } from '../patience.js';
-import type { Changes } from './changes.js';
+import type { Changes, WaitingLines } from './changes.js';
 import type { Checkpoint } from './checkpoint.js';
 import { walkFrames } from './connection/frames.js';
 import type { ReplicationStream } from './connection/replication-stream.js';
 import type { Control } from './control.js';
-import type { LineBuffer } from './decode/line-buffer.js';
 import { readMessage } from './decode/messages.js';
 import { fillHoles } from './decode/reselect.js';
 import { formatLsn, type Lsn } from './lsn.js';
@@ -36,6 +35,8 @@ export interface ReplicatorOptions {
 /** With nothing to read, this often we look whether something is to be said. */
 const tickMs = 200;
 const lagMs = 1000;
+/** After so long somebody should know why nothing comes. */
+const slowMs = 10_000;
 /** An idle position is worth a STATE so often. */
 const idleStateMs = 10_000;
 /** Transactions that no copy has seen yet are remembered; beyond so many those that every snapshot sees are forgotten. */
@@ -53,7 +54,7 @@ export class Replicator {
   #urgent = true;
   #flushing: Promise<void> = Promise.resolve();
   /** Lines whose values are being fetched. */
-  #unfinished: LineBuffer | undefined;
+  #unfinished: WaitingLines | undefined;
 
   constructor(options: ReplicatorOptions) {
     this.#options = options;
@@ -179,9 +180,29 @@ export class Replicator {
       // Changes are written on while its values are fetched; if that fails, it is what the next flush begins with.
       this.#unfinished = changes.changeOut();
     }
-    for await (const bytes of fillHoles(this.#unfinished, await control.connection())) await mailbox.put(lines(bytes), bytes.length);
+    await this.#untilVisible(this.#unfinished.transactions);
+    for await (const bytes of fillHoles(this.#unfinished.lines, await control.connection())) await mailbox.put(lines(bytes), bytes.length);
     this.#unfinished = undefined;
     await this.#flushOnce();
+  }
+
+  /**
+   * A transaction is in the log before it is visible; with a standby that must confirm it, long before. What is selected again until then
+   * is older than the change, and no later change would mend it.
+   */
+  async #untilVisible(transactions: ReadonlySet<number>): Promise<void> {
+    const { control, signal, log } = this.#options;
+    const since = performance.now();
+    let warned = false;
+    for (let pause = 2; ; pause = Math.min(pause * 2, 500)) {
+      const snapshot = await control.snapshot();
+      if ([...transactions].every((xid) => snapshot.sees(xid))) return;
+      if (!warned && performance.now() - since > slowMs) {
+        warned = true;
+        log('WARN', 'a transaction in the log is not visible yet, and a value that it left out is waited for: does the server wait for a standby (synchronous_standby_names)?');
+      }
+      await sleep(pause, undefined, { signal });
+    }
   }
 
   /** What stands among the changes, in its place. */
