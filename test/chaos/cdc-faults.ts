@@ -27,7 +27,7 @@ export type Fault =
 export const nameOf = (fault: Fault): string =>
   fault.kind === 'strike' ? fault.strike : fault.kind === 'point' ? `${fault.point}@${fault.hit}` : `destination ${fault.fault}`;
 
-/** The first faults of a world hit the copy. `serial`: which fault of the whole test it is, so that few faults are of many kinds. */
+/** `copying`: a run has a table to copy. `serial`: which fault of the whole test it is, so that few faults are of many kinds. */
 export function chooseFault(random: Random, { copying, serial, network }: { copying: boolean; serial: number; network: boolean }): Fault {
   const point = (names: readonly string[]): Fault => ({ kind: 'point', point: random.pick(names), hit: 1 + random.below(4) });
   if (copying && random.below(3) > 0) {

@@ -28,7 +28,7 @@ beforeAll(async () => {
   database = await testDatabase();
   load = await createLoad(database, { seed: 'the check', pauseMs: 0, largest: 1_000 });
   await database.query(`SELECT pg_create_logical_replication_slot('check_' || current_database(), 'test_decoding')`);
-  await load.transactions(30);
+  await load.transactions(12);
   await load.finish();
   decoded = await changes();
 });

@@ -47,19 +47,19 @@ async function dies(world: CdcWorld, point: string): Promise<Outcome> {
   return outcome;
 }
 
-const steps: readonly { point: string; hits: readonly number[]; phase: 'the copy' | 'the stream'; rule: string }[] = [
-  { point: 'cdc.after_slot', hits: [1], phase: 'the copy', rule: 'a slot that was made, and no state says so' },
-  { point: 'cdc.in_copy', hits: [2, 1, 5], phase: 'the copy', rule: 'a copy that was cut off begins again, and one generation is left' },
-  { point: 'cdc.after_copy', hits: [2, 1, 3], phase: 'the copy', rule: 'a copy is over when its state is stored, not before' },
+/** `hits`: which passages die; of those without `everyday`, random faults hit enough in `npm test`. */
+const steps: readonly { point: string; hits: readonly number[]; everyday?: true; phase: 'the copy' | 'the stream'; rule: string }[] = [
+  { point: 'cdc.after_slot', hits: [1], everyday: true, phase: 'the copy', rule: 'a slot that was made, and no state says so' },
+  { point: 'cdc.in_copy', hits: [2, 1, 5], everyday: true, phase: 'the copy', rule: 'a copy that was cut off begins again, and one generation is left' },
+  { point: 'cdc.after_copy', hits: [2, 1, 3], everyday: true, phase: 'the copy', rule: 'a copy is over when its state is stored, not before' },
   { point: 'source.after_state', hits: [2, 1], phase: 'the copy', rule: 'a source that dies right after a STATE' },
   { point: 'source.before_confirm', hits: [1], phase: 'the copy', rule: 'stored progress holds, though the slot never heard of it' },
-  { point: 'cdc.in_transaction', hits: [1, 2], phase: 'the stream', rule: 'a transaction that was cut off comes again whole, and once' },
+  { point: 'cdc.in_transaction', hits: [1, 2], everyday: true, phase: 'the stream', rule: 'a transaction that was cut off comes again whole, and once' },
   { point: 'source.after_state', hits: [1, 3], phase: 'the stream', rule: 'a source that dies right after a STATE' },
-  { point: 'source.before_confirm', hits: [1, 2], phase: 'the stream', rule: 'stored progress prevents a replay, though the slot was not moved' },
+  { point: 'source.before_confirm', hits: [1, 2], everyday: true, phase: 'the stream', rule: 'stored progress prevents a replay, though the slot was not moved' },
   { point: 'dest.after_head', hits: [1, 2], phase: 'the stream', rule: 'written and never answered: the destination is ahead' },
 ];
-/** Those of `npm test`; what random faults hit every day is left to them. */
-const cases = steps.flatMap(({ hits, ...step }) => (full ? hits : hits.slice(0, 1)).map((hit) => ({ ...step, hit })));
+const cases = steps.flatMap(({ hits, everyday, ...step }) => (full ? hits : everyday ? hits.slice(0, 1) : []).map((hit) => ({ ...step, hit })));
 
 describe('kill -9 at each named step, then one more run: every change is there once, in order', () => {
   test.each(cases)('$point@$hit in $phase: $rule', async ({ point, hit, phase }) => {
@@ -79,8 +79,8 @@ describe('kill -9 at each named step, then one more run: every change is there o
 
 describe('the copy and the stream meet exactly', () => {
   test('changes during the copy are neither lost nor doubled, with two workers and heavy load', async () => {
-    const world = await worldOf('during the copy', { writers: 3, largest: 3_000 });
-    await world.load.transactions(60);
+    const world = await worldOf('during the copy', { writers: 3, largest: 2_000 });
+    await world.load.transactions(40);
     const stop = new AbortController();
     const writing = world.load.write(stop.signal);
     const outcome = await world.sync().finally(() => stop.abort());
@@ -186,7 +186,7 @@ describe('the log as it is', () => {
     expect(ordered.map((row) => row['n'])).toEqual(Array.from({ length: 1000 }, (_, i) => i));
   });
 
-  test.each(full ? [undefined, 'dest.after_head@1', 'dest.mid_publish@1', 'cdc.in_transaction@1', 'source.after_state@1'] : [undefined, 'dest.after_head@1'])('TRUNCATE of two tables in the middle of the stream leaves what came after it, one generation (killed at %s)', async (point) => {
+  test.each(full ? [undefined, 'dest.after_head@1', 'dest.mid_publish@1', 'cdc.after_truncate@1', 'cdc.in_transaction@1', 'source.after_state@1'] : ['cdc.after_truncate@1'])('TRUNCATE of two tables in the middle of the stream leaves what came after it, one generation (killed at %s)', async (point) => {
     const world = await worldOf('truncate');
     await world.database.query(`CREATE TABLE a (id int PRIMARY KEY, n int); INSERT INTO a SELECT i, 0 FROM generate_series(1, 100) i;
       CREATE TABLE b (id int PRIMARY KEY, n int) PARTITION BY HASH (id); CREATE TABLE b_0 PARTITION OF b FOR VALUES WITH (MODULUS 1, REMAINDER 0); INSERT INTO b SELECT i, 0 FROM generate_series(1, 100) i`);
@@ -216,8 +216,8 @@ describe('a slot that is not the one that was left', () => {
     return row!.name;
   };
 
-  test.each([
-    ['dropped', false],
+  test.each<[string, boolean]>([
+    ...(full ? [['dropped', false] as [string, boolean]] : []),
     ['dropped and made again', true],
   ])('%s by somebody: a config_error that says what is lost and the way on, and never a silent gap', async (_, again) => {
     const world = await worldOf('slot');
@@ -239,7 +239,7 @@ describe('a slot that is not the one that was left', () => {
     await settled(world);
   });
 
-  test('a run that dies before its first state is saved leaves a slot that the next run takes, and no second one', async () => {
+  test.runIf(full)('a run that dies before its first state is saved leaves a slot that the next run takes, and no second one', async () => {
     const world = await worldOf('orphaned slot');
     await dies(world, 'runner.before_save@1');
     await settled(world);

@@ -38,7 +38,7 @@ describe('under random changes of rows and of tables, the folded stream equals a
       expect(outcome.exitCode, explain(outcome)).toBe(0);
     };
 
-    await work(30);
+    await work(40);
     await catchUp();
     await work(20);
     // Every value of the list, and one that the type has not had before, by the stream.

@@ -161,7 +161,7 @@ export function randomChanges(cases: readonly TypeCase[], random: Random): Rando
         await run('ROLLBACK TO SAVEPOINT tried');
         Object.assign(model, before);
       }
-      if (random.below(40) === 0) {
+      if (random.below(150) === 0) {
         const model = random.pick(models);
         model.ids = [];
         await run(`TRUNCATE ${model.table}`);

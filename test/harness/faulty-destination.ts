@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { workspaceRoot } from '../services/workspace.js';
 
 /**
- * slow: takes its input in sips. refuses: fails at once, as if it could not be reached. fails: takes records, then fails before it
+ * slow: takes its first input in sips. refuses: fails at once, as if it could not be reached. fails: takes records, then fails before it
  * stores them. dies after writing: what it answers to the first STATE is lost, and it with it. holds: the answer to a STATE is late.
  */
 export const destinationFaults = ['slow', 'refuses', 'fails', 'dies after writing', 'holds'] as const;
@@ -59,9 +59,10 @@ for (const name of ['SIGTERM', 'SIGINT']) process.on(name, () => child.kill(name
 child.stdin.on('error', () => {});
 (async () => {
   let bytes = 0;
+  let sips = 0;
   try {
     for await (const chunk of process.stdin) {
-      if (fault === 'slow') { strike(); await sleep(50); }
+      if (fault === 'slow' && ++sips <= 30) { strike(); await sleep(50); }
       bytes += chunk.length;
       if (fault === 'fails' && bytes > 20000) fail('the store has gone away');
       if (!child.stdin.write(chunk)) await new Promise((resolve) => { child.stdin.once('drain', resolve); child.stdin.once('close', resolve); });
