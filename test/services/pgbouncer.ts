@@ -20,10 +20,10 @@ export interface Pgbouncer {
   stop(): Promise<void>;
 }
 
-/** undefined: there is none on this machine, and none could be fetched. It admits everybody, and comes to the server as `upstream` says. */
-export async function startPgbouncer(upstream: PostgresAccess): Promise<Pgbouncer | undefined> {
+/** Throws if there is none on this machine, and none could be fetched. It admits everybody, and comes to the server as `upstream` says. */
+export async function startPgbouncer(upstream: PostgresAccess): Promise<Pgbouncer> {
   const installed = await findPgbouncer();
-  if (!installed) return undefined;
+  if (!installed) throw new Error('there is no PgBouncer on this machine, and none could be fetched from Debian');
   const dir = await serverFolder('pgbouncer');
   const user = serverUser();
   const config = join(dir, 'pgbouncer.ini');
