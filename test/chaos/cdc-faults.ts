@@ -71,8 +71,8 @@ export async function strikeNow(strike: Strike, at: { run: Running; server: CdcS
       return true;
     case 'stall network':
       await network.stall();
-      // Some are over before anybody notices.
-      await sleep(random.pick([300, 1_000, 3_000]));
+      // Some are over before anybody notices, and some when both sides have given up.
+      await sleep(random.pick(process.env['CHAOS'] === 'full' ? [300, 1_000, 3_000, 12_000] : [300, 1_000, 3_000]));
       await network.restore();
       return true;
     case 'slow network':

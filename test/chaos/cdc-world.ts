@@ -11,6 +11,7 @@ import { until, untilGone } from '../harness/processes.js';
 import { dropSlots } from '../harness/slots.js';
 import { start, type Outcome, type Running } from '../harness/tapline.js';
 import { startPostgres, type PostgresServer } from '../services/postgres.js';
+import type { PostgresVersion } from '../services/postgres-binaries.js';
 import { startToxiproxy, type NetworkProxy } from '../services/toxiproxy.js';
 import type { TestDatabase } from '../services/test-database.js';
 import { createLoad, type CdcLoad, type LoadOptions } from './cdc-load.js';
@@ -24,8 +25,9 @@ export interface CdcServer {
   stop(): Promise<void>;
 }
 
-export async function startCdcServer(options: { network?: boolean } = {}): Promise<CdcServer> {
+export async function startCdcServer(options: { network?: boolean; version?: PostgresVersion } = {}): Promise<CdcServer> {
   const postgres = await startPostgres({
+    version: options.version ?? 18,
     // A walsender whose client has gone silent holds its slot for so long. Little memory: decoded transactions are spilled.
     conf: { wal_sender_timeout: '5s', logical_decoding_work_mem: '64kB', max_replication_slots: 50, max_wal_senders: 50 },
   });
@@ -89,14 +91,18 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
   if (server.network) source.port = String(server.network.port);
   source.search = new URLSearchParams({ schemas: 'public', replication: 'cdc', connect_timeout: '3', snapshot_range_bytes: '65536' }).toString();
   let firstStreamedBlock: number | undefined;
-  const begin = (given: StartOptions = {}): Running =>
-    start(
+  const runs: Running[] = [];
+  const begin = (given: StartOptions = {}): Running => {
+    const run = start(
       [
         'sync', '--source', source.href, ...(given.faulty ? ['--dest', faulty.uri, '--dest-config', faulty.config] : ['--dest', lake.uri]),
         '--sync', syncName, '--state-dir', stateDir, '--json', '--verbose', '--flush', '200ms', ...(given.continuous ? ['--continuous'] : []), ...(given.args ?? []),
       ],
       { cwd: directory, ...(given.failpoints ? { env: { TAPLINE_FAILPOINTS: given.failpoints.join(',') } } : {}) },
     );
+    runs.push(run);
+    return run;
+  };
   const saved = () => readFile(join(stateDir, syncName, 'state.json'), 'utf8').then((text) => JSON.parse(text) as { state_id: number; states: string[] }, () => undefined);
   const world: CdcWorld = {
     database,
@@ -136,6 +142,10 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
       ...(await slots(database)),
     ],
     async dispose() {
+      // A test that failed has left one running.
+      for (const run of runs) run.kill('SIGKILL');
+      await Promise.all(runs.map(({ done }) => done));
+      await world.connectorsGone();
       await dropSlots(database);
       await database.drop();
       await lake.dispose();
