@@ -135,7 +135,7 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
     async copied() {
       firstStreamedBlock ??= await load.nextBlock();
     },
-    damage: async () => [...(await damage(lake, firstStreamedBlock === undefined ? {} : { firstStreamedBlock })), ...(await halfWritten(stateDir))],
+    damage: async () => [...(await confirmedTooFar(database, (await saved())?.states)), ...(await damage(lake, firstStreamedBlock === undefined ? {} : { firstStreamedBlock })), ...(await halfWritten(stateDir))],
     finalDamage: async () => [
       ...(await damage(lake, { finished: database, ...(firstStreamedBlock === undefined ? {} : { firstStreamedBlock }) })),
       ...(await leftovers(stateDir, database.password)),
@@ -153,6 +153,19 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
     },
   };
   return world;
+}
+
+/** The server forgets what was confirmed: never more than what a later run begins from. */
+async function confirmedTooFar(database: TestDatabase, states: readonly string[] = []): Promise<string[]> {
+  const stored = states.map((text) => /"lsn":"([0-9A-F]+\/[0-9A-F]+)"/.exec(text)?.[1]).find((lsn) => lsn !== undefined);
+  // The server may still be coming back.
+  const rows = await until('the database answers', () =>
+    database.query<{ name: string; at: string }>(
+      `SELECT slot_name AS name, confirmed_flush_lsn::text AS at FROM pg_replication_slots WHERE database = current_database() AND confirmed_flush_lsn > $1::pg_lsn`,
+      [stored ?? 'FFFFFFFF/FFFFFFFF'],
+    ).catch(() => undefined),
+  );
+  return rows.map(({ name, at }) => `slot ${name} is confirmed up to ${at}, and stored is only ${stored}`);
 }
 
 /** A sync has one slot, however often it was killed. */

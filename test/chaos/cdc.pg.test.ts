@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { isGone, until } from '../harness/processes.js';
+import { isGone, processInfo, signal, until } from '../harness/processes.js';
+import { queryLake } from '../harness/query.js';
 import { rowsOf } from '../harness/lake.js';
 import type { Outcome } from '../harness/tapline.js';
 import { explain } from '../harness/workspace.js';
@@ -184,6 +185,36 @@ describe('the log as it is', () => {
     expect(new Set(rows.map((row) => row['_ab_cdc_lsn'])).size).toBe(1);
     const ordered = rows.sort((a, b) => (String(a['_tapline_order']) < String(b['_tapline_order']) ? -1 : 1));
     expect(ordered.map((row) => row['n'])).toEqual(Array.from({ length: 1000 }, (_, i) => i));
+  });
+
+  test('a connection that is lost in the middle of a transaction is taken up again there: nothing of it twice, nothing left out', async () => {
+    const world = await worldOf('lost in the middle');
+    await world.database.query(`CREATE TABLE t (id int PRIMARY KEY, n int, body text, pad text); ALTER TABLE t ALTER pad SET STORAGE EXTERNAL;
+      INSERT INTO t SELECT i, 0, repeat('x', 250), CASE WHEN i % 50 = 0 THEN repeat('pad', 1000) END FROM generate_series(1, 25000) i`);
+    const only = ['--streams', 'public.t'];
+    await succeeded(world.sync({ args: only }));
+    const marker = join(world.directory, 'asleep');
+    const run = world.start({ continuous: true, args: only, failpoints: [`cdc.in_transaction@3:stop>${marker}`] });
+    await run.connectors();
+    // More than lies in the buffers between the server and the source.
+    await world.database.query('UPDATE t SET n = 1');
+    const pid = await until('the source sleeps in the middle of it', async () => {
+      const sleeper = Number(await readFile(marker, 'utf8').catch(() => ''));
+      return sleeper > 0 && processInfo(sleeper)?.state === 'T' && sleeper;
+    });
+    const since = await world.stateId();
+    await world.database.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database()');
+    signal(pid, 'SIGCONT');
+    expect(await world.progress(run, since), 'it goes on').toBe(true);
+    run.kill('SIGTERM');
+    const outcome = await run.done;
+    expect(outcome.exitCode, explain(outcome)).toBe(0);
+    await succeeded(world.sync({ args: only }));
+    const seen = await queryLake(world.lake, { t: 'public/t/' }, (ask) =>
+      ask(`SELECT string_agg(c || ' rows of ' || n || ', ' || ids || ' ids, ' || pads || ' large values', '; ' ORDER BY n) FROM (SELECT n, count(*) AS c, count(DISTINCT id) AS ids, count(pad) AS pads FROM t GROUP BY n)`),
+    );
+    expect(seen).toBe('25000 rows of 0, 25000 ids, 500 large values; 25000 rows of 1, 25000 ids, 500 large values');
+    expect(outcome.stderr).toMatch(/connecting again|trying again/);
   });
 
   test.each(full ? [undefined, 'dest.after_head@1', 'dest.mid_publish@1', 'cdc.after_truncate@1', 'cdc.in_transaction@1', 'source.after_state@1'] : ['cdc.after_truncate@1'])('TRUNCATE of two tables in the middle of the stream leaves what came after it, one generation (killed at %s)', async (point) => {
