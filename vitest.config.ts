@@ -12,8 +12,10 @@ const alias = [
 const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', 'examples/*/src/**', 'test/**'];
 const exclude = ['**/node_modules/**', '**/dist/**', '.cache/**'];
 const onServers = everywhere.flatMap((folder) => [`${folder}/*.pg.test.ts`, `${folder}/*.s3.test.ts`]);
-// Whole processes against whole servers: one file at a time, or they measure each other.
-const whole = ['test/{e2e,chaos,interop,packages,demo}/**/*.test.ts'];
+// Whole processes against whole servers. Each file of e2e has databases and folders of its own; what kills, installs or builds runs alone.
+const endToEnd = ['test/e2e/**/*.test.ts'];
+const alone = ['test/{chaos,interop,packages,demo}/**/*.test.ts'];
+const whole = [...endToEnd, ...alone];
 
 export default defineConfig({
   test: {
@@ -43,14 +45,26 @@ export default defineConfig({
       {
         resolve: { alias },
         test: {
+          name: 'e2e',
+          include: endToEnd,
+          exclude,
+          globalSetup: ['test/services/global-setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
           name: 'whole',
-          include: whole,
+          include: alone,
           exclude,
           globalSetup: ['test/services/global-setup.ts'],
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
