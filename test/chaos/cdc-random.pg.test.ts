@@ -47,7 +47,7 @@ describe(`change data capture under random load and ${faults} faults loses, doub
         expect(misses, 'faults that hit nothing').toBeLessThan(20);
         const phases = await world.phases();
         const copying = phases.length === 0 || phases.some((phase) => phase !== 'streaming');
-        const fault = chooseFault(random, { copying: copying && !life, serial, network: server.network !== undefined });
+        const fault = chooseFault(random, { copying: copying && !life, serial });
         const began = Date.now();
         const result = await bring(fault, { world, server, random, life });
         life = result.life;
@@ -113,7 +113,7 @@ async function bring(fault: Fault, { world, server, random, life }: At): Promise
   const run = world.start({ continuous, ...options });
   const hit = await untilStruck({ struck }, run, 20_000);
   // What the destination holds back is answered when the source has long been connected anew.
-  if (hit && fault.kind === 'destination' && server.network && random.below(2) === 0) await strikeNow('cut network', { run, server, random });
+  if (hit && fault.kind === 'destination' && random.below(2) === 0) await strikeNow('cut network', { run, server, random });
   return { hit, ...(await healed({ world, run, fault, since: hit ? await world.stateId() : since, continuous })) };
 }
 

@@ -10,9 +10,9 @@ import { faultyDestination, type FaultyDestination } from '../harness/faulty-des
 import { until, untilGone } from '../harness/processes.js';
 import { dropSlots } from '../harness/slots.js';
 import { start, type Outcome, type Running } from '../harness/tapline.js';
+import { startNetwork, type Network } from '../services/network.js';
 import { startPostgres, type PostgresServer } from '../services/postgres.js';
 import type { PostgresVersion } from '../services/postgres-binaries.js';
-import { startToxiproxy, type NetworkProxy } from '../services/toxiproxy.js';
 import type { TestDatabase } from '../services/test-database.js';
 import { createLoad, type CdcLoad, type LoadOptions } from './cdc-load.js';
 import { damage } from './cdc-verify.js';
@@ -21,7 +21,7 @@ import { halfWritten, leftovers } from './state-directory.js';
 /** A server of the test's own, that it may kill, and the way to it. */
 export interface CdcServer {
   readonly postgres: PostgresServer;
-  readonly network: NetworkProxy | undefined;
+  readonly network: Network | undefined;
   stop(): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export async function startCdcServer(options: { network?: boolean; version?: Pos
     // A walsender whose client has gone silent holds its slot for so long. Little memory: decoded transactions are spilled.
     conf: { wal_sender_timeout: '5s', logical_decoding_work_mem: '64kB', max_replication_slots: 50, max_wal_senders: 50 },
   });
-  const network = options.network ? await startToxiproxy({ host: postgres.host, port: postgres.port }) : undefined;
+  const network = options.network ? await startNetwork({ host: postgres.host, port: postgres.port }) : undefined;
   return {
     postgres,
     network,
