@@ -58,6 +58,8 @@ export class Changes implements PgoutputHandler {
   #mark: TransactionMark | undefined;
   /** Of the last change in the transaction, whether it was wanted or not: the same after a reconnection. */
   #sequence = 0;
+  /** The place of a TRUNCATE that is not out yet. */
+  #emptying: number | undefined;
   #skip: { readonly commitLsn: Lsn; readonly sequence: number } | undefined;
   #commitTime = 0;
   #waiting = new Set<number>();
@@ -101,7 +103,11 @@ export class Changes implements PgoutputHandler {
     // Relations are told anew on each connection.
     this.#shapes.clear();
     this.#task = undefined;
-    if (this.#open) this.#skip = { commitLsn: this.#commitLsn, sequence: Math.max(this.#sequence, this.#skip?.sequence ?? 0) };
+    if (!this.#open) return;
+    // Rows are out as soon as they are written; a TRUNCATE only once its generation is.
+    const out = this.#emptying === undefined ? this.#sequence : this.#emptying - 1;
+    this.#emptying = undefined;
+    this.#skip = { commitLsn: this.#commitLsn, sequence: Math.max(out, this.#skip?.sequence ?? 0) };
   }
 
   /** Which transactions a table follows may have changed. */
@@ -169,7 +175,9 @@ export class Changes implements PgoutputHandler {
       const shape = this.#shapeOf(oid);
       return shape && this.#wanted(shape, sequence) ? [shape.table] : [];
     });
-    if (emptied.length > 0) this.#task = () => this.#empty(emptied);
+    if (emptied.length === 0) return;
+    this.#emptying = sequence;
+    this.#task = () => this.#empty(emptied);
   }
 
   #upsert({ encoder }: Shape, bytes: Buffer, tuple: number, old: number, sequence: number): void {
@@ -202,6 +210,7 @@ export class Changes implements PgoutputHandler {
       await this.#options.put(generation(table.stream, { generation: number, minimum: number, phase: 'begin' }));
       await this.#options.put(generation(table.stream, { generation: number, minimum: number, phase: 'complete' }));
     }
+    this.#emptying = undefined;
     failpoint('cdc.after_truncate');
   }
 

@@ -26,10 +26,7 @@ export class Control implements AsyncDisposable {
   async typesOf(oids: readonly number[]): Promise<PgTypes> {
     const unknown = [...new Set(oids)].filter((oid) => !this.#types.has(oid));
     if (unknown.length > 0) {
-      const connection = await this.connection();
-      const found = await findTypes(connection, unknown).catch((error: unknown) => {
-        throw connection.classify(error);
-      });
+      const found = await this.#ask((connection) => findTypes(connection, unknown));
       for (const [oid, type] of found) this.#types.set(oid, type);
     }
     return this.#types;
@@ -37,15 +34,23 @@ export class Control implements AsyncDisposable {
 
   /** Up to where the server has flushed its log. */
   async flushed(): Promise<Lsn> {
-    const connection = await this.connection();
-    const [row] = await connection.query<{ lsn: string }>('SELECT pg_catalog.pg_current_wal_flush_lsn()::text AS lsn');
+    const [row] = await this.#ask((connection) => connection.query<{ lsn: string }>('SELECT pg_catalog.pg_current_wal_flush_lsn()::text AS lsn'));
     return parseLsn(row!.lsn);
   }
 
   async snapshot(): Promise<Snapshot> {
-    const connection = await this.connection();
-    const [row] = await connection.query<{ snapshot: string }>('SELECT pg_catalog.pg_current_snapshot()::text AS snapshot');
+    const [row] = await this.#ask((connection) => connection.query<{ snapshot: string }>('SELECT pg_catalog.pg_current_snapshot()::text AS snapshot'));
     return Snapshot.parse(row!.snapshot);
+  }
+
+  /** What a driver says to a lost connection must not be taken for a fault of ours: a run without an end goes on after it. */
+  async #ask<Answer>(question: (connection: Connection) => Promise<Answer>): Promise<Answer> {
+    const connection = await this.connection();
+    try {
+      return await question(connection);
+    } catch (error) {
+      throw connection.classify(error);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
