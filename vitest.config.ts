@@ -12,9 +12,9 @@ const alias = [
 const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', 'examples/*/src/**', 'test/**'];
 const exclude = ['**/node_modules/**', '**/dist/**', '.cache/**'];
 const onServers = everywhere.flatMap((folder) => [`${folder}/*.pg.test.ts`, `${folder}/*.s3.test.ts`]);
-// Whole processes against whole servers. Each file of e2e has databases and folders of its own; what kills, installs or builds runs alone.
-const endToEnd = ['test/e2e/**/*.test.ts'];
-const alone = ['test/{chaos,interop,packages,demo}/**/*.test.ts'];
+// Whole processes against whole servers. Each file has databases and folders of its own; what installs or builds runs alone.
+const endToEnd = ['test/{e2e,chaos}/**/*.test.ts'];
+const alone = ['test/{interop,packages,demo}/**/*.test.ts'];
 const whole = [...endToEnd, ...alone];
 
 export default defineConfig({
