@@ -43,8 +43,9 @@ export async function watchForTables(context: ReadContext<Config>, watch: TableW
       for (const relation of relations) {
         const known = watch.checkpoint.tables.get(streamKey({ name: relation.name, namespace: relation.schema }));
         if (known && known.oid !== relation.oid && known.phase === 'streaming') await replaced(known, relation, watch, log);
+        if (known || !takesNew) continue;
         const stream = toStream(relation);
-        if (known || !takesNew || seen.has(streamKey(stream)) || stream.source_defined_cursor !== true || !isSelected(session?.selection ?? [], stream)) continue;
+        if (seen.has(streamKey(stream)) || stream.source_defined_cursor !== true || !isSelected(session?.selection ?? [], stream)) continue;
         seen.add(streamKey(stream));
         log('INFO', `${label(stream)} is new: it is copied, and followed from now on`);
         await join(stream, relation.oid, watch);

@@ -22,10 +22,12 @@ export interface OtherStreamsTarget {
 /** One after another, on a session of their own. */
 export async function readOthers(context: ReadContext<Config>, streams: readonly OtherStream[], target: OtherStreamsTarget): Promise<void> {
   if (streams.length === 0) return;
-  await using connection = await openPatiently(context);
+  // What ends the others ends these, too: not the user's signal alone.
+  const reading = { ...context, signal: target.signal };
+  await using connection = await openPatiently(reading);
   for (const { configured, relation } of streams) {
     if (target.signal.aborted) return;
-    for await (const item of readRelation(context, { connection, configured, relation })) {
+    for await (const item of readRelation(reading, { connection, configured, relation })) {
       if (item.kind === 'stream_state') {
         target.checkpoint.setOther(item.stream, item.state);
         target.onProgress();

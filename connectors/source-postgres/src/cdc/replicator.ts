@@ -47,7 +47,6 @@ export class Replicator {
   #stream: ReplicationStream;
   #wake: (() => void) | undefined;
   #lastLag = 0;
-  #flushed: Lsn = 0n;
   #asking = false;
   #lastState = performance.now();
   /** Rows or the like went out since the last STATE; else the log moved, and nothing in it was for us. */
@@ -59,10 +58,6 @@ export class Replicator {
   constructor(options: ReplicatorOptions) {
     this.#options = options;
     this.#stream = options.stream;
-  }
-
-  get stream(): ReplicationStream {
-    return this.#stream;
   }
 
   /** Somebody else has put something that the next STATE covers. */
@@ -222,8 +217,8 @@ export class Replicator {
 
   async #look(): Promise<void> {
     const { control, checkpoint, changes, mailbox } = this.#options;
-    this.#flushed = await control.flushed();
-    const behind = this.#flushed > checkpoint.position ? this.#flushed - checkpoint.position : 0n;
+    const flushed = await control.flushed();
+    const behind = flushed > checkpoint.position ? flushed - checkpoint.position : 0n;
     const seconds = behind > 0n && changes.commitTime > 0 ? Math.max(Date.now() - changes.commitTime, 0) / 1000 : 0;
     await mailbox.put(lag({ bytes: Number(behind), seconds }));
     const waiting = [...checkpoint.tables.values()].filter(({ passedOver }) => passedOver.size > rememberedTransactions);

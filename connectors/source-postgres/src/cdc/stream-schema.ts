@@ -2,9 +2,9 @@
  * The columns of a stream as they change in the middle of it. They only grow: a new column is added, a wider type takes the place of a
  * narrower one, any other change of type goes to a column of its own, `name__<type>`, and a column that was dropped stays.
  */
-import { columnsOf, formatLogicalType, isWidening, parseLogicalType, toJsonSchema, type LogicalType } from '@tapline/catalog';
+import { columnsOf, formatLogicalType, isChangeColumn, isWidening, parseLogicalType, toJsonSchema, type LogicalType } from '@tapline/catalog';
 import type { AirbyteStream } from '@tapline/protocol';
-import { isMetaColumn, tableProperties } from './meta-columns.js';
+import { tableProperties } from './meta-columns.js';
 
 export class StreamSchema {
   readonly #stream: AirbyteStream;
@@ -20,7 +20,7 @@ export class StreamSchema {
     const choice = stream['tapline'] as { left_out?: readonly string[]; only?: boolean } | undefined;
     this.#leftOut = new Set(choice?.left_out ?? []);
     this.#only = choice?.only ?? false;
-    const now = new Map(columnsOf(stream).filter(({ name }) => !isMetaColumn(name)).map(({ name, type }) => [name, type]));
+    const now = new Map(columnsOf(stream).filter(({ name }) => !isChangeColumn(name)).map(({ name, type }) => [name, type]));
     for (const [name, text] of Object.entries(remembered)) {
       const type = parseLogicalType(text);
       if (!type || this.#leftOut.has(name)) continue;
@@ -52,7 +52,7 @@ export class StreamSchema {
     this.#changed = false;
     const properties = (this.#stream.json_schema['properties'] ?? {}) as Record<string, object>;
     const columns = [...this.#types].map(([name, type]) => [name, toJsonSchema(type)] as const);
-    const meta = Object.entries(properties).filter(([name]) => isMetaColumn(name));
+    const meta = Object.entries(properties).filter(([name]) => isChangeColumn(name));
     return { ...this.#stream, json_schema: { ...this.#stream.json_schema, properties: Object.fromEntries([...columns, ...meta]) } };
   }
 

@@ -30,19 +30,25 @@ export function writeString(out: LineBuffer, bytes: Buffer, start: number, end: 
       target[at++] = byte;
       continue;
     }
-    target[at++] = BACKSLASH;
-    if (escape !== 1) {
-      target[at++] = escape;
-      continue;
-    }
-    target[at++] = 0x75;
-    target[at++] = 0x30;
-    target[at++] = 0x30;
-    target[at++] = hex[byte >> 4]!;
-    target[at++] = hex[byte & 15]!;
+    at = writeEscape(target, at, byte, escape);
   }
   target[at++] = QUOTE;
   out.at = at;
+}
+
+/** Returns the offset behind it. `escape`: the letter after the backslash, or 1 for the four digits. */
+function writeEscape(target: Buffer, at: number, byte: number, escape: number): number {
+  target[at++] = BACKSLASH;
+  if (escape !== 1) {
+    target[at++] = escape;
+    return at;
+  }
+  target[at++] = 0x75;
+  target[at++] = 0x30;
+  target[at++] = 0x30;
+  target[at++] = hex[byte >> 4]!;
+  target[at++] = hex[byte & 15]!;
+  return at;
 }
 
 function writeLongString(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
@@ -65,17 +71,7 @@ function writeLongString(out: LineBuffer, bytes: Buffer, start: number, end: num
       }
       if (i === to) break;
       const byte = bytes[i++]!;
-      const escape = escapes[byte]!;
-      target[at++] = BACKSLASH;
-      if (escape !== 1) {
-        target[at++] = escape;
-        continue;
-      }
-      target[at++] = 0x75;
-      target[at++] = 0x30;
-      target[at++] = 0x30;
-      target[at++] = hex[byte >> 4]!;
-      target[at++] = hex[byte & 15]!;
+      at = writeEscape(target, at, byte, escapes[byte]!);
     }
     out.at = at;
     from = to;
