@@ -1,0 +1,47 @@
+/** How one engine writes what all of them do. Pure: SQL text only. */
+import type { LogicalType } from '@tapline/catalog';
+
+export interface TableName {
+  readonly schema: string;
+  readonly table: string;
+}
+
+/** A logical type, or one of our own columns'. `changes`: `_airbyte_meta`. */
+export type ColumnType = LogicalType;
+
+export interface NewColumn {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly nullable: boolean;
+}
+
+export interface Dialect {
+  readonly name: 'duckdb' | 'postgres';
+  /** Where streams without a namespace go. */
+  readonly defaultSchema: string;
+  /** Longest name, in bytes of UTF-8; undefined = no limit. */
+  readonly maxNameBytes: number | undefined;
+  /** Names that differ in case only are different names. */
+  readonly caseSensitive: boolean;
+  /** Names that the engine keeps for itself, whatever the quotes. */
+  isReservedSchema(name: string): boolean;
+  isReservedColumn(name: string): boolean;
+  quote(name: string): string;
+  /** The whole name of a table, quoted. */
+  table(name: TableName): string;
+  type(type: ColumnType): string;
+  createSchema(schema: string): string;
+  /** `key`: columns of a primary key, empty = none. `durable: false`: a temporary table, which goes with the transaction. */
+  createTable(table: TableName, columns: readonly NewColumn[], key: readonly string[]): string[];
+  /** A table that goes at the end of the transaction. Returned with its name, which `table()` takes. */
+  createTemporary(name: string, columns: readonly NewColumn[]): { readonly table: TableName; readonly statements: string[] };
+  addColumn(table: TableName, column: NewColumn): string[];
+  /** Every old value fits the new type. */
+  widenColumn(table: TableName, column: string, type: ColumnType): string[];
+  dropColumn(table: TableName, column: string): string[];
+  dropTable(table: TableName): string[];
+  /** After a load. */
+  analyze(table: TableName): string[];
+  /** SQL: equal, or both null. */
+  same(a: string, b: string): string;
+}
