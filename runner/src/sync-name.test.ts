@@ -12,6 +12,10 @@ describe('the name of a sync', () => {
     const folder = { connector: 's3', place: placeOf('s3', { path: '/data/lake/' }, {}) };
     expect(derivedSyncName(source, bucket)).toBe(`postgres-to-s3-${sha8('["postgres","db.example","5432","shop","s3","http://localhost:9000","lake","raw"]')}`);
     expect(derivedSyncName(source, folder)).toBe(`postgres-to-s3-${sha8('["postgres","db.example","5432","shop","s3","/data/lake"]')}`);
+    const file = { connector: 'warehouse', place: placeOf('warehouse', { engine: 'duckdb', path: '/data/shop.db', deletes: 'soft' }, {}) };
+    const server = { connector: 'warehouse', place: placeOf('warehouse', { engine: 'postgres', host: 'DWH', user: 'etl', database: 'analytics' }, {}) };
+    expect(derivedSyncName(source, file)).toBe(`postgres-to-warehouse-${sha8('["postgres","db.example","5432","shop","warehouse","/data/shop.db"]')}`);
+    expect(derivedSyncName(source, server)).toBe(`postgres-to-warehouse-${sha8('["postgres","db.example","5432","shop","warehouse","dwh","5432","analytics"]')}`);
     expect(derivedSyncName({ connector: 'faker', place: ['/x/source-faker'] }, folder)).toBe(`faker-to-s3-${sha8('["faker","/x/source-faker","s3","/data/lake"]')}`);
   });
   test('takes a place from the environment where the connector does', () => {

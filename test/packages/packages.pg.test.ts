@@ -41,7 +41,7 @@ describe('what is published', () => {
       const imported = await importedPackages(one);
       imported.delete(name);
       // The command line finds these by the names of their executables.
-      const foundByName = name === 'tapline' ? ['@tapline/destination-s3', '@tapline/source-postgres'] : [];
+      const foundByName = name === 'tapline' ? ['@tapline/destination-s3', '@tapline/destination-warehouse', '@tapline/source-postgres'] : [];
       expect(Object.keys(dependencies).filter((dependency) => !foundByName.includes(dependency)).sort(), name).toEqual([...imported].sort());
     }),
   );

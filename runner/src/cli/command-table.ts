@@ -19,7 +19,7 @@ export interface Command {
 
 export const flags: Readonly<Record<string, Flag>> = {
   source: { value: 'URI', help: 'where from: postgres://user@host/db, a connection of tapline.yaml, or an executable' },
-  dest: { value: 'URI', help: 'where to: s3://bucket/prefix, file:///dir, ./dir, a connection, or an executable' },
+  dest: { value: 'URI', help: 'where to: s3://bucket/prefix, ./dir, duckdb:file.db, postgres://user@host/db, a connection, or an executable' },
   'source-config': { value: 'FILE', help: 'JSON configuration of the source; for ours it fills in what the URI leaves open' },
   'dest-config': { value: 'FILE', help: 'JSON configuration of the destination' },
   streams: { value: 'LIST', help: 'which streams: public.orders,audit.*,!public.tmp_* (default: all)' },
@@ -53,6 +53,8 @@ export const commands: Readonly<Record<string, Command>> = {
     examples: [
       ['runner sync --source postgres://app@localhost/shop --dest ./lake', 'all tables of a database into a folder'],
       ['runner sync --source postgres://app@localhost/shop --dest s3://lake/raw --streams public.orders --mode public.orders=incremental:updated_at', 'only new and changed rows of one table, into a bucket'],
+      ['runner sync --source postgres://app@localhost/shop --dest duckdb:warehouse.db', 'into tables of a DuckDB file'],
+      ["runner sync --source 'postgres://app@localhost/shop?replication=cdc' --dest postgres://etl@dwh/analytics --continuous", 'every change, merged into the tables of another server, as it happens'],
       ['runner sync shop-to-lake', 'a sync of tapline.yaml'],
       ['runner sync --source ./my-source --source-config config.json --dest ./lake', 'any executable that speaks the Airbyte protocol'],
     ],

@@ -9,6 +9,8 @@ Start here:
       all tables of a database into a folder of Parquet files; run it again to bring them up to date
   runner sync --source postgres://app@localhost/shop --dest s3://lake/raw --mode public.orders=incremental:updated_at
       only the new and changed rows of orders, into a bucket
+  runner sync --source postgres://app@localhost/shop --dest duckdb:warehouse.db
+      tables of a DuckDB file; --dest postgres://… writes into another server
   runner discover --source postgres://app@localhost/shop
       what there is
   runner init

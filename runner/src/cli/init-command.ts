@@ -1,7 +1,7 @@
 import { configError, ExitCode, type SpecBody } from '@tapline/protocol';
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { canonicalName, shippedNames, findByName, type Role } from '../connectors/executables.js';
+import { aliasOf, shippedNames, findByName, type Role } from '../connectors/executables.js';
 import { folderAt, parseConnectorUri, schemeOf } from '../connectors/connector-uri.js';
 import { optionsOfQuery } from '../connectors/options.js';
 import type { Context } from './context.js';
@@ -34,7 +34,8 @@ function starterEnd(role: Role, text: string | undefined, environment: NodeJS.Pr
   const isPath = /[\\/]/.test(text) || text.startsWith('.');
   if (schemeOf(text) === undefined && !(role === 'destination' && isPath)) {
     if (!isPath && !text.startsWith('exec:')) findByName(role, text, environment);
-    return { connector: shippedNames(role).includes(canonicalName(text)) ? canonicalName(text) : text, config: {}, secrets: [] };
+    const { name, config = {} } = aliasOf(role, text);
+    return { connector: shippedNames(role).includes(name) ? name : text, config, secrets: [] };
   }
   const uri = schemeOf(text) === undefined ? folderAt(text) : parseConnectorUri(role, text);
   const spec = findByName(role, uri.connector, environment).shippedSpec;

@@ -1,6 +1,6 @@
 import { didYouMean } from '@tapline/catalog';
 import { configError, ConnectorError, ExitCode } from '@tapline/protocol';
-import { canonicalName, shippedNames, type Role } from '../connectors/executables.js';
+import { aliasOf, namesToTake, shippedNames, type Role } from '../connectors/executables.js';
 import { resolveEnd } from '../connectors/resolve-end.js';
 import type { Context } from './context.js';
 
@@ -11,7 +11,7 @@ export async function specCommand(context: Context): Promise<number> {
   const asked = context.flags.text('source') ?? context.flags.text('dest') ?? word;
   if (asked === undefined) {
     if (context.json) out(`${JSON.stringify({ type: 'connectors', sources: shippedNames('source'), destinations: shippedNames('destination') })}\n`);
-    else out(`sources: ${shippedNames('source').join(', ')}\ndestinations: ${shippedNames('destination').join(', ')}\nand any executable: runner spec ./my-source\n`);
+    else out(`sources: ${shippedNames('source').join(', ')}\ndestinations: ${namesToTake('destination').join(', ')}\nand any executable: runner spec ./my-source\n`);
     return ExitCode.ok;
   }
   const [role, name] = roleOf(asked, context.flags.text('dest') !== undefined);
@@ -25,8 +25,8 @@ export async function specCommand(context: Context): Promise<number> {
 function roleOf(asked: string, isDestination: boolean): [Role, string] {
   const prefixed = /^(source|destination)-(.+)$/.exec(asked);
   if (prefixed) return [prefixed[1] as Role, prefixed[2]!];
-  const name = canonicalName(asked);
-  return [isDestination || (shippedNames('destination').includes(name) && !shippedNames('source').includes(name)) ? 'destination' : 'source', asked];
+  const isOurs = (role: Role): boolean => shippedNames(role).includes(aliasOf(role, asked).name);
+  return [isDestination || (isOurs('destination') && !isOurs('source')) ? 'destination' : 'source', asked];
 }
 
 async function find(context: Context, role: Role, text: string): ReturnType<typeof resolveEnd> {
@@ -37,7 +37,7 @@ async function find(context: Context, role: Role, text: string): ReturnType<type
     });
   } catch (error) {
     if (!(error instanceof ConnectorError) || error.code !== 'unknown_connector' || role !== 'source') throw error;
-    const known = [...shippedNames('source'), ...shippedNames('destination')];
+    const known = [...new Set([...namesToTake('source'), ...namesToTake('destination')])];
     throw configError(`there is no connector '${text}'.${didYouMean(text, known)} There are ${known.join(', ')}, and executables by their path.`, { code: 'unknown_connector' });
   }
 }

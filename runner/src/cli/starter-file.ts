@@ -18,7 +18,7 @@ export function starterFile(source: StarterEnd | undefined, destination: Starter
   const from = source ?? { connector: 'postgres', config: { host: 'localhost', database: 'shop', user: 'app', password: '' }, secrets: ['password'] };
   const to = destination ?? { connector: 's3', config: { path: './lake' }, secrets: [] };
   const variables = [...from.secrets.map((name) => variableOf(from.connector, name)), ...to.secrets.map((name) => variableOf(to.connector, name))];
-  const sync = `${word(from.config['database'] ?? from.connector)}-to-${word(to.config['bucket'] ?? 'lake')}`;
+  const sync = `${word(from.config['database'] ?? from.connector)}-to-${word(to.config['bucket'] ?? (to.connector === 'warehouse' ? (to.config['database'] ?? 'warehouse') : 'lake'))}`;
   const text = `# What Tapline moves, and where to. 'runner sync ${sync}' runs the sync below.
 # \${NAME} is an environment variable, \${file:path} the content of a file: keep secrets out of here.
 
@@ -28,8 +28,9 @@ connections:
 ${options(from)}${from.connector === 'postgres' && !('password' in from.config) ? '    # password: ${PGPASSWORD}\n' : ''}\
 ${from.connector === 'postgres' && !('schemas' in from.config) ? '    # schemas: [public]            # default: all but the system\'s\n' : ''}
   destination:
-    connector: ${scalar(to.connector)}
-${options(to)}${to.connector === 's3' && 'path' in to.config ? '    # a bucket instead of a folder:\n    # bucket: lake\n    # prefix: raw\n    # region: eu-west-1\n' : ''}
+    connector: ${scalar(to.config['engine'] ?? to.connector)}
+${options(to)}${to.config['engine'] === 'postgres' && !('password' in to.config) ? '    # password: ${WAREHOUSE_PASSWORD}\n' : ''}\
+${to.connector === 's3' && 'path' in to.config ? '    # a bucket instead of a folder:\n    # bucket: lake\n    # prefix: raw\n    # region: eu-west-1\n' : ''}
 syncs:
   ${sync}:
     source: source
@@ -46,6 +47,8 @@ syncs:
 
 function options({ connector, config, secrets }: StarterEnd): string {
   return Object.entries(config)
+    // Engines of the warehouse are known by their own names.
+    .filter(([name]) => name !== 'engine')
     .map(([name, value]) => `    ${name}: ${secrets.includes(name) ? `\${${variableOf(connector, name)}}` : scalar(value)}\n`)
     .join('');
 }

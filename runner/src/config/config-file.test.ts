@@ -78,6 +78,9 @@ describe('tapline.yaml', () => {
     const file = read(text, { PGPASSWORD: 'pw' });
     expect(file.connection('source')).toMatchObject({ config: { database: 'a: ${b} #', user: 'yes', password: 'pw' } });
     expect(file.sync(sync)).toMatchObject({ source: 'source', destination: 'destination', rules: [] });
+    const warehouse = starterFile(undefined, { connector: 'warehouse', config: { engine: 'postgres', database: 'analytics' }, secrets: [] });
+    expect(warehouse.text).toContain('# password: ${WAREHOUSE_PASSWORD}');
+    expect(read(warehouse.text, { PGPASSWORD: '' }).syncNames).toEqual(['shop-to-analytics']);
     expect(read(starterFile(undefined, undefined).text, { PGPASSWORD: '' }).syncNames).toEqual(['shop-to-lake']);
   });
 });

@@ -12,24 +12,28 @@ export interface ConnectorUri {
   readonly options: readonly (readonly [name: string, value: string])[];
 }
 
-const schemePattern = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//;
+/** `duckdb:` may stand before a relative path, too. */
+const schemePattern = /^(duckdb(?=:)|[A-Za-z][A-Za-z0-9+.-]*(?=:\/\/)):/i;
 export const schemeOf = (text: string): string | undefined => schemePattern.exec(text)?.[1]?.toLowerCase();
 
-/** Throws a `config_error`, which never repeats the URI: it may hold a password. */
+/** Throws a `config_error`, which never repeats the URI: it may hold a password. A `path` may be relative, to whatever the caller says. */
 export function parseConnectorUri(role: Role, text: string): ConnectorUri {
   const scheme = schemeOf(text)!;
   switch (`${role} ${scheme}`) {
     case 'source postgres':
     case 'source postgresql':
-      return postgres(text);
+      return { connector: 'postgres', ...postgres(text) };
     case 'destination s3':
       return s3(text);
     case 'destination file':
       return folder(text);
     case 'destination duckdb':
+      return duckdb(text);
     case 'destination postgres':
-    case 'destination postgresql':
-      throw configError(`${scheme}:// as a destination comes with the warehouse connector; for now there are s3://, file:// and folders`, { code: 'not_yet' });
+    case 'destination postgresql': {
+      const { config, options } = postgres(text);
+      return { connector: 'warehouse', config: { engine: 'postgres', ...config }, options };
+    }
     case 'source docker':
     case 'destination docker':
       throw configError('docker:// connectors are not yet supported. Give the executable itself, as in exec:/path/to/connector', { code: 'not_yet' });
@@ -37,19 +41,18 @@ export function parseConnectorUri(role: Role, text: string): ConnectorUri {
     case 'destination singer':
       throw configError('singer:// connectors are not yet supported; only programs that speak the Airbyte protocol are', { code: 'not_yet' });
   }
-  const known = role === 'source' ? ['postgres'] : ['s3', 'file'];
+  const known = role === 'source' ? ['postgres'] : ['duckdb', 'postgres', 's3', 'file'];
   throw configError(`${scheme}:// is no ${role}.${didYouMean(scheme, known)} There are ${known.map((one) => `${one}://`).join(', ')}, and executables by their path.`, {
     code: 'unknown_connector',
   });
 }
 
-function postgres(text: string): ConnectorUri {
+function postgres(text: string): Omit<ConnectorUri, 'connector'> {
   const url = parseUrl(text, "postgres://user@host:5432/database. Characters such as # / ? % in a password must be percent-encoded; or set PGPASSWORD");
   const path = decode(url.pathname.replace(/^\//, ''));
   if (path.includes('/')) throw configError('the path of a postgres:// URI is one database, as in postgres://user@host/database', { code: 'bad_uri' });
   const host = decode(url.hostname).replace(/^\[(.*)\]$/, '$1');
   return {
-    connector: 'postgres',
     config: {
       ...(host !== '' && { host }),
       ...(url.port !== '' && { port: Number(url.port) }),
@@ -69,6 +72,16 @@ function s3(text: string): ConnectorUri {
   }
   const prefix = url.pathname.split('/').filter((segment) => segment !== '').map(decode).join('/');
   return { connector: 's3', config: { bucket: decode(url.hostname), ...(prefix !== '' && { prefix }) }, options: [...url.searchParams] };
+}
+
+function duckdb(text: string): ConnectorUri {
+  const form = 'duckdb:///absolute/file.db, or duckdb:file.db for one in the working directory';
+  const url = parseUrl(text, form);
+  const path = decode(url.pathname);
+  if (url.host !== '') throw configError(`behind duckdb:// stands an absolute path, with a third slash. A duckdb URI is ${form}`, { code: 'bad_uri' });
+  if (path === '' || path.endsWith('/')) throw configError(`a duckdb URI names a file: ${form}`, { code: 'bad_uri' });
+  if (path === ':memory:') throw configError('a DuckDB in memory is gone with its process: name a file, as in duckdb:file.db', { code: 'bad_uri' });
+  return { connector: 'warehouse', config: { engine: 'duckdb', path }, options: [...url.searchParams] };
 }
 
 function folder(text: string): ConnectorUri {

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { ConfigFile } from '../config/config-file.js';
 import { parseConnectorUri } from './connector-uri.js';
 import { environmentOf } from './environment.js';
 import { executableAt, findByName } from './executables.js';
@@ -20,7 +21,7 @@ const program = (name: string, mode: number): string => {
 };
 const spec: SpecBody = {
   connectionSpecification: {
-    properties: { port: { type: 'integer' }, schemas: { type: 'array' }, path_style: { type: 'boolean' }, sslmode: { type: 'string' }, partition: { type: 'object' }, path: {}, bucket: {}, prefix: {}, database: {}, host: {}, user: {}, password: {} },
+    properties: { port: { type: 'integer' }, schemas: { type: 'array' }, path_style: { type: 'boolean' }, sslmode: { type: 'string' }, partition: { type: 'object' }, path: {}, bucket: {}, prefix: {}, engine: {}, deletes: {}, database: {}, host: {}, user: {}, password: {} },
   },
 };
 
@@ -36,6 +37,15 @@ describe('URIs', () => {
     expect(parseConnectorUri('destination', 's3://lake').config).toEqual({ bucket: 'lake' });
     expect(parseConnectorUri('destination', 'file:///data/my%20lake').config).toEqual({ path: '/data/my lake' });
   });
+  test('duckdb: gives the file of a warehouse, relative without slashes; postgres:// as a destination gives its server', () => {
+    const duckdb = (path: string) => ({ connector: 'warehouse', config: { engine: 'duckdb', path } });
+    expect(parseConnectorUri('destination', 'duckdb:///data/my%20ware.db?deletes=soft&bad_values=fail')).toEqual({ ...duckdb('/data/my ware.db'), options: [['deletes', 'soft'], ['bad_values', 'fail']] });
+    expect(parseConnectorUri('destination', 'duckdb:/x.db')).toMatchObject(duckdb('/x.db'));
+    expect(parseConnectorUri('destination', 'duckdb:../a b/x.db?history=scd2')).toEqual({ ...duckdb('../a b/x.db'), options: [['history', 'scd2']] });
+    expect(parseConnectorUri('destination', 'postgresql://etl:p%40ss@dwh:6543/analytics?schema=freeze')).toEqual({
+      connector: 'warehouse', config: { engine: 'postgres', host: 'dwh', port: 6543, database: 'analytics', user: 'etl', password: 'p@ss' }, options: [['schema', 'freeze']],
+    });
+  });
   test.each([
     ['source', 'postgres://app:p#ss@host/db', 'percent-encoded'],
     ['source', 'postgres://app:p/ss@host/db', 'percent-encoded'],
@@ -44,8 +54,13 @@ describe('URIs', () => {
     ['source', 's3://bucket', 'is no source'],
     ['source', 'docker://airbyte/source-faker', 'not yet supported'],
     ['source', 'singer://tap-github', 'not yet supported'],
-    ['destination', 'duckdb:///x.db', 'comes with the warehouse'],
-    ['destination', 'postgres://h/db', 'comes with the warehouse'],
+    ['source', 'duckdb:///x.db', 'is no source'],
+    ['destination', 'duckdb://x.db', 'third slash'],
+    ['destination', 'duckdb:', 'names a file'],
+    ['destination', 'duckdb:///data/', 'names a file'],
+    ['destination', 'duckdb::memory:', 'gone with its process'],
+    ['destination', 'postgres://etl:p#ss@dwh/db', 'percent-encoded'],
+    ['destination', 'duckbd:///x.db', "Did you mean 'duckdb'"],
     ['destination', 's3://key:secret@bucket/x', 'AWS variables'],
     ['destination', 'file://data/lake', 'three slashes'],
   ] as const)('%s %s is a config_error that repeats no secret', (role, uri, message) => {
@@ -81,7 +96,7 @@ describe('executables', () => {
   test('others are found on PATH as source-<name>', () => {
     const own = program('source-shop', 0o755);
     expect(findByName('source', 'shop', path)).toMatchObject({ ours: undefined, command: own });
-    expect(() => findByName('destination', 'shop', path)).toThrow(/no destination 'shop'.*There is s3.*write \.\/shop/);
+    expect(() => findByName('destination', 'shop', path)).toThrow(/no destination 'shop'.*There are duckdb, postgres, s3, warehouse.*write \.\/shop/);
     expect(() => findByName('source', 'postgrse', path)).toThrow(/Did you mean 'postgres'/);
   });
   test('a regular file without the run bit, a folder, and nothing are config_errors', () => {
@@ -92,8 +107,8 @@ describe('executables', () => {
 });
 
 describe('an end', () => {
-  const resolve = (role: 'source' | 'destination', text: string) =>
-    resolveEnd({ role, text, configPath: undefined, file: () => undefined, environment: { PATH: folder }, directory: folder, askSpec: () => Promise.resolve(spec) });
+  const resolve = (role: 'source' | 'destination', text: string, yaml?: string) =>
+    resolveEnd({ role, text, configPath: undefined, file: () => (yaml === undefined ? undefined : new ConfigFile(yaml, join(folder, 'conf', 'tapline.yaml'), {})), environment: { PATH: folder }, directory: folder, askSpec: () => Promise.resolve(spec) });
   test('a path is an executable if it is a regular file with the run bit, and for a destination else a folder', async () => {
     const own = program('dest-own', 0o755);
     program('dest-plain', 0o600);
@@ -106,6 +121,28 @@ describe('an end', () => {
     }
     await expect(resolve('source', './there')).rejects.toThrow(/no file/);
     await expect(resolve('source', 'exec:./nothing')).rejects.toThrow(/does not exist/);
+    program('ware.db', 0o600);
+    await expect(resolve('destination', './ware.db')).rejects.toThrow(/--dest duckdb:.*ware\.db/);
+  });
+  test('an engine of the warehouse goes by its own name, and its place is a file or a database', async () => {
+    const file = { ref: { label: 'warehouse', ours: true, config: { engine: 'duckdb', path: join(folder, 'ware.db') } }, identity: { connector: 'warehouse', place: [join(folder, 'ware.db')] } };
+    expect(await resolve('destination', 'duckdb:ware.db')).toMatchObject(file);
+    expect(await resolve('destination', `duckdb://${join(folder, 'ware.db')}`)).toMatchObject(file);
+    const server = { ref: { config: { engine: 'postgres', host: 'DWH', user: 'etl' } }, identity: { connector: 'warehouse', place: ['dwh', '5432', 'analytics'] } };
+    expect(await resolve('destination', 'postgres://etl@DWH/analytics')).toMatchObject(server);
+    const yaml = `connections:
+  file: { connector: duckdb, path: ware.db, deletes: soft }
+  near: duckdb:ware.db
+  dwh: { connector: postgres, host: DWH, database: analytics, user: etl }
+  long: { connector: warehouse, engine: postgres, host: DWH, database: analytics, user: etl }
+  wrong: { connector: duckdb, engine: postgres, path: x }
+`;
+    const beside = join(folder, 'conf', 'ware.db');
+    expect(await resolve('destination', 'file', yaml)).toMatchObject({ ref: { config: { engine: 'duckdb', path: beside, deletes: 'soft' } }, identity: { connector: 'warehouse', place: [beside] } });
+    expect((await resolve('destination', 'near', yaml)).identity).toEqual({ connector: 'warehouse', place: [beside] });
+    expect(await resolve('destination', 'dwh', yaml)).toMatchObject(server);
+    expect(await resolve('destination', 'long', yaml)).toMatchObject(server);
+    await expect(resolve('destination', 'wrong', yaml)).rejects.toThrow(/line 6: .*engine: duckdb/);
   });
 });
 
@@ -113,6 +150,7 @@ test('connectors see an allow-list of the environment', () => {
   const all = { PGPASSWORD: '1', AWS_PROFILE: '2', HOME: '/h', PATH: '/p', SECRET: 's', TZ: 'UTC', https_proxy: 'x', X: 'x' };
   expect(environmentOf('source-postgres', [], all)).toEqual({ PGPASSWORD: '1', HOME: '/h' });
   expect(environmentOf('destination-s3', [], all)).toEqual({ AWS_PROFILE: '2', HOME: '/h' });
+  expect(environmentOf('destination-warehouse', [], all)).toEqual({ PGPASSWORD: '1', HOME: '/h' });
   expect(environmentOf(undefined, ['X'], all)).toEqual({ HOME: '/h', PATH: '/p', TZ: 'UTC', https_proxy: 'x', X: 'x' });
 });
 

@@ -3,6 +3,7 @@
 const ours: Readonly<Record<string, readonly string[]>> = {
   'source-postgres': ['PG*', 'HOME'],
   'destination-s3': ['AWS_*', 'HOME'],
+  'destination-warehouse': ['PG*', 'HOME'],
 };
 const foreign = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'all_proxy', 'no_proxy'];
 

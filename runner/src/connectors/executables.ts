@@ -26,17 +26,34 @@ export function shippedNames(role: Role): string[] {
   return Object.keys(dependencies).filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length)).sort();
 }
 
+interface Alias {
+  readonly name: string;
+  /** What the alias says of the configuration. */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
 /** Names under which people know one of ours, too. */
-const aliases: Readonly<Record<string, string>> = { pg: 'postgres', postgresql: 'postgres' };
-export const canonicalName = (name: string): string => (Object.hasOwn(aliases, name) ? aliases[name]! : name);
+const aliases: Readonly<Record<Role, Readonly<Record<string, Alias>>>> = {
+  source: { pg: { name: 'postgres' }, postgresql: { name: 'postgres' } },
+  destination: {
+    duckdb: { name: 'warehouse', config: { engine: 'duckdb' } },
+    postgres: { name: 'warehouse', config: { engine: 'postgres' } },
+    postgresql: { name: 'warehouse', config: { engine: 'postgres' } },
+    pg: { name: 'warehouse', config: { engine: 'postgres' } },
+  },
+};
+export const aliasOf = (role: Role, name: string): Alias => (Object.hasOwn(aliases[role], name) ? aliases[role][name]! : { name });
+
+/** The names to choose from, for messages. */
+export const namesToTake = (role: Role): string[] => (role === 'source' ? shippedNames(role) : [...new Set(['duckdb', 'postgres', ...shippedNames(role)])].sort());
 
 /** By name: ours first, else `source-<name>` on PATH. Throws a `config_error` that lists what there is. */
 export function findByName(role: Role, wanted: string, environment: NodeJS.ProcessEnv, otherNames: readonly string[] = []): Executable {
-  const name = canonicalName(wanted);
+  const { name } = aliasOf(role, wanted);
   if (shippedNames(role).includes(name)) return shipped(`${role}-${name}`);
   const path = /^[A-Za-z0-9_-]+$/.test(name) ? onPath(`${role}-${name}`, environment) : undefined;
   if (path) return { command: path, args: [], ours: undefined, shippedSpec: undefined, path };
-  const known = [...otherNames, ...shippedNames(role)];
+  const known = [...otherNames, ...namesToTake(role)];
   const near = nearest(wanted, known, 1)[0];
   const folder = role === 'destination' ? ` For a folder, write ./${wanted}.` : '';
   throw configError(
@@ -59,7 +76,7 @@ export function executableAt(role: Role, path: string): Executable {
   const stats = statOf(path);
   if (!stats) throw configError(`the ${role} ${path} does not exist`, { code: 'no_such_connector' });
   if (!stats.isFile()) throw configError(`the ${role} ${path} is no file, but a connector is a program`, { code: 'not_executable' });
-  if (!isRunnable(path, stats)) throw configError(`the ${role} ${path} may not be executed. If it is a program: chmod +x ${path}`, { code: 'not_executable' });
+  if (!isRunnable(path, stats)) throw configError(`the ${role} ${path} may not be executed. If it is a program: chmod +x ${path}${role === 'destination' && /\.(db|ddb|duckdb)$/i.test(path) ? `; if it is a DuckDB file: --dest duckdb:${path}` : ''}`, { code: 'not_executable' });
   return { command: path, args: [], ours: undefined, shippedSpec: undefined, path };
 }
 

@@ -9,7 +9,7 @@ export function placeOf(connector: string, config: Config, environment: NodeJS.P
     if (typeof value === 'string' || typeof value === 'number') return String(value);
     return otherwise.find((one) => one !== undefined && one !== '') ?? '';
   };
-  if (connector === 'postgres') {
+  if (connector === 'postgres' || (connector === 'warehouse' && config['engine'] === 'postgres')) {
     const { PGHOST, PGPORT, PGDATABASE } = environment;
     return [text('host', PGHOST, 'localhost').toLowerCase(), text('port', PGPORT, '5432'), text('database', PGDATABASE)];
   }

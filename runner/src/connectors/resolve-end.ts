@@ -7,7 +7,7 @@ import { connectorNameOf, type EndIdentity } from '../sync-name.js';
 import type { ConnectorRef } from '../types.js';
 import { folderAt, parseConnectorUri, schemeOf, type ConnectorUri } from './connector-uri.js';
 import { environmentOf } from './environment.js';
-import { canonicalName, executableAt, findByName, onPath, statOf, type Executable, type Role } from './executables.js';
+import { aliasOf, executableAt, findByName, onPath, statOf, type Executable, type Role } from './executables.js';
 import { optionsOfQuery, unknownOption, withTypes } from './options.js';
 import { placeOf } from './place.js';
 
@@ -36,13 +36,15 @@ interface Found {
   readonly executable: Executable;
   readonly label: string;
   readonly uri?: ConnectorUri;
+  /** What the connector's name says of its configuration: `duckdb` is an engine of the warehouse. */
+  readonly implied?: Readonly<Record<string, string>> | undefined;
   /** From tapline.yaml. */
   readonly connection?: { readonly name: string; readonly env: readonly string[]; readonly config: Readonly<Record<string, unknown>> };
 }
 
 /** Throws a `config_error` that says what is unknown and what there is. */
 export async function resolveEnd(request: EndRequest): Promise<ResolvedEnd> {
-  const { executable, label, uri, connection } = find(request, request.text, request.directory);
+  const { executable, label, uri, implied, connection } = find(request, request.text, request.directory);
   const { role, configPath, environment } = request;
   const fromFile = configPath === undefined ? {} : readConfigFile(resolve(configPath), role);
   const base: ConnectorRef = {
@@ -53,7 +55,7 @@ export async function resolveEnd(request: EndRequest): Promise<ResolvedEnd> {
     env: environmentOf(executable.ours, connection?.env ?? [], environment),
     ours: executable.ours !== undefined,
     shippedSpec: executable.shippedSpec,
-    config: { ...connection?.config, ...fromFile },
+    config: { ...implied, ...connection?.config, ...fromFile },
     // Only a file that holds the whole configuration can be written again.
     configFile: configPath === undefined || executable.ours !== undefined || connection ? undefined : resolve(configPath),
   };
@@ -62,6 +64,11 @@ export async function resolveEnd(request: EndRequest): Promise<ResolvedEnd> {
   }
   const spec = executable.shippedSpec ?? (await request.askSpec(base));
   refuseUnknown(request, connection, fromFile, label, spec);
+  for (const [name, value] of Object.entries(implied ?? {})) {
+    if (base.config[name] === value) continue;
+    const message = `the connector's name says ${name}: ${value}, and its options say something else. Leave out ${name}, or write connector: ${label}`;
+    throw connection && Object.hasOwn(connection.config, name) ? request.file()!.error(['connections', connection.name, name], message) : configError(message, { code: 'bad_config' });
+  }
   const options = uri ? { ...optionsOfQuery(uri.options, label, spec), ...uri.config } : {};
   const config = absolutePaths(withTypes({ ...base.config, ...options }, label, spec), connection ? (request.file()?.directory ?? request.directory) : request.directory);
   return { ref: { ...base, config, shippedSpec: spec }, identity: { connector: label, place: placeOf(label, config, environment) } };
@@ -83,7 +90,8 @@ function find(request: EndRequest, text: string, directory: string): Found {
 
 function findUnnamed(role: Role, text: string, directory: string, environment: NodeJS.ProcessEnv, file: EndRequest['file']): Found {
   if (schemeOf(text)) {
-    const uri = parseConnectorUri(role, text);
+    const written = parseConnectorUri(role, text);
+    const uri = { ...written, config: absolutePaths(written.config, directory) };
     return { executable: findByName(role, uri.connector, environment), label: uri.connector, uri };
   }
   if (text.startsWith('exec:')) {
@@ -97,7 +105,7 @@ function findUnnamed(role: Role, text: string, directory: string, environment: N
     if (role === 'source' || statOf(path)?.isFile()) return { executable: executableAt(role, path), label: text };
     return { executable: findByName(role, 's3', environment), label: 's3', uri: folderAt(path) };
   }
-  return { executable: findByName(role, text, environment, namesOf(file)), label: canonicalName(text) };
+  return { executable: findByName(role, text, environment, namesOf(file)), label: aliasOf(role, text).name, implied: aliasOf(role, text).config };
 }
 
 const namesOf = (file: EndRequest['file']): readonly string[] => file()?.connectionNames ?? [];
@@ -114,7 +122,7 @@ function refuseUnknown(
   if (inFile) throw configError(`${configPath}: the ${role} ${label} has no option '${inFile.name}'.${inFile.hint}`, { code: 'unknown_option' });
 }
 
-function absolutePaths(config: Record<string, unknown>, directory: string): Record<string, unknown> {
+function absolutePaths(config: Readonly<Record<string, unknown>>, directory: string): Readonly<Record<string, unknown>> {
   const { path } = config;
   return typeof path === 'string' && !isAbsolute(path) ? { ...config, path: resolve(directory, path) } : config;
 }
