@@ -27,9 +27,24 @@ export interface StartOptions {
   readonly args?: readonly string[];
 }
 
+/** Where the rows of a world arrive, and what is looked at there. */
+export interface Place {
+  /** As `--dest` takes it. */
+  readonly uri: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** What else a run into it is told, the mode of `events` among it. */
+  readonly args: readonly string[];
+  /** SQL for tables of the source beside the three. */
+  readonly seed?: string;
+  damage(database: TestDatabase): Promise<string[]>;
+  duplicates(): Promise<string[]>;
+  /** What runs that ended left behind there. */
+  leftovers(): Promise<string[]>;
+  dispose(): Promise<void>;
+}
+
 export interface World {
   readonly database: TestDatabase;
-  readonly lake: Lake;
   readonly directory: string;
   readonly stateDir: string;
   start(options?: StartOptions): Running;
@@ -38,11 +53,11 @@ export interface World {
   change(): Promise<void>;
   /** Inserts and updates `events` one statement after another until the signal comes. */
   write(signal: AbortSignal): Promise<void>;
-  /** What is lost, doubled, damaged or out of order in the lake, once a run has succeeded; empty = nothing. */
+  /** What is lost, doubled, damaged or out of order where the rows arrive, once a run has succeeded; empty = nothing. */
   damage(): Promise<string[]>;
   /** What a run that ended by itself should have cleaned up after those that did not. */
   leftovers(): Promise<string[]>;
-  /** What is doubled in the lake, or half written in the state directory, at any moment, after whatever crash. */
+  /** What is doubled where the rows arrive, or half written in the state directory, at any moment, after whatever crash. */
   duplicates(): Promise<string[]>;
   dispose(): Promise<void>;
 }
@@ -53,8 +68,23 @@ export const syncName = 'chaos';
 const body = (id: string, version: string) => `repeat(md5(${id}::text || ':' || ${version}::text), 6)`;
 
 export async function createWorld(options: WorldOptions): Promise<World> {
-  const database = options.database ?? (await testDatabase());
   const lake = typeof options.lake === 'string' ? await lakeOf(options.lake) : options.lake;
+  return createWorldInto(
+    {
+      uri: lake.uri,
+      env: lake.env,
+      args: ['--mode', 'public.events=incremental:batch'],
+      damage: (database) => damage(database, lake),
+      duplicates: () => duplicates(lake),
+      leftovers: () => Promise.resolve([]),
+      dispose: () => lake.dispose(),
+    },
+    options,
+  );
+}
+
+export async function createWorldInto(place: Place, options: Omit<WorldOptions, 'lake'>): Promise<World> {
+  const database = options.database ?? (await testDatabase());
   const directory = await mkdtemp(join(tmpdir(), 'tapline-chaos-'));
   const rows = options.rows ?? 20_000;
   await database.query(`
@@ -64,15 +94,16 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     CREATE TABLE keyed (id bigint PRIMARY KEY, version int NOT NULL, body text NOT NULL);
     INSERT INTO keyed SELECT i, 1, ${body('i', '1')} FROM generate_series(1, ${Math.ceil(rows / 2)}) i;
     CREATE TABLE heap (id bigint, version int NOT NULL, body text NOT NULL);
-    INSERT INTO heap SELECT i % ${Math.ceil(rows / 3)}, 1, ${body(`(i % ${Math.ceil(rows / 3)})`, '1')} FROM generate_series(1, ${Math.ceil(rows / 2)}) i;`);
+    INSERT INTO heap SELECT i % ${Math.ceil(rows / 3)}, 1, ${body(`(i % ${Math.ceil(rows / 3)})`, '1')} FROM generate_series(1, ${Math.ceil(rows / 2)}) i;
+    ${place.seed ?? ''}`);
   const stateDir = join(directory, 'state');
   const begin = (given: StartOptions = {}): Running =>
     start(
       [
-        'sync', '--source', database.url, '--dest', lake.uri, '--sync', syncName, '--state-dir', given.stateDir ?? stateDir, '--json', '--verbose',
-        '--mode', 'public.events=incremental:batch', '--flush', '100ms', ...(given.args ?? []),
+        'sync', '--source', database.url, '--dest', place.uri, '--sync', syncName, '--state-dir', given.stateDir ?? stateDir, '--json', '--verbose',
+        ...place.args, '--flush', '100ms', ...(given.args ?? []),
       ],
-      { cwd: directory, env: { ...lake.env, ...(given.failpoints ? { TAPLINE_FAILPOINTS: given.failpoints.join(',') } : {}) } },
+      { cwd: directory, env: { ...place.env, ...(given.failpoints ? { TAPLINE_FAILPOINTS: given.failpoints.join(',') } : {}) } },
     );
   const insert = (count: number, atLastBatch: boolean) => `
     INSERT INTO events SELECT top + i, batch ${atLastBatch ? '' : '+ 1'}, 1, ${body('(top + i)', '1')}
@@ -82,7 +113,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       WHERE id IN (SELECT id FROM events ORDER BY md5(id::text || version::text) LIMIT ${count})`;
   return {
     database,
-    lake,
     directory,
     stateDir,
     start: begin,
@@ -109,12 +139,12 @@ export async function createWorld(options: WorldOptions): Promise<World> {
         await client.end().catch(() => {});
       }
     },
-    damage: () => damage(database, lake),
-    leftovers: () => leftovers(stateDir, database.password),
-    duplicates: async () => [...(await duplicates(lake)), ...(await halfWritten(stateDir))],
+    damage: () => place.damage(database),
+    leftovers: async () => [...(await leftovers(stateDir, database.password)), ...(await place.leftovers())],
+    duplicates: async () => [...(await place.duplicates()), ...(await halfWritten(stateDir))],
     async dispose() {
       if (!options.database) await database.drop();
-      await lake.dispose();
+      await place.dispose();
       await rm(directory, { recursive: true, force: true });
     },
   };

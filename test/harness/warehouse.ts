@@ -123,7 +123,8 @@ async function postgresWarehouse(kind: 'postgres18' | 'postgres14'): Promise<Tes
   };
 }
 
-async function queryPostgres(database: TestDatabase, sql: string): Promise<WarehouseRow[]> {
+/** In a session of its own, under settings that give one form whatever the server is told. */
+export async function queryPostgres(database: TestDatabase, sql: string): Promise<WarehouseRow[]> {
   const client = await database.connect();
   try {
     await client.query(`SET timezone = 'UTC'; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET extra_float_digits = 1; SET bytea_output = 'hex'`);
