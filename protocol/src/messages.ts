@@ -32,7 +32,12 @@ export const RecordBody = z.looseObject({
 export type RecordBody = z.infer<typeof RecordBody>;
 
 /** Counts may come as floats (`7.0`). */
-export const StateStats = z.looseObject({ recordCount: z.number().nullish(), rejectedRecordCount: z.number().nullish() });
+export const StateStats = z.looseObject({
+  recordCount: z.number().nullish(),
+  rejectedRecordCount: z.number().nullish(),
+  /** An addition, of destinations: values that became null because they cannot be held. */
+  nulledValues: z.number().nullish().catch(undefined),
+});
 export const StreamState = z.looseObject({ stream_descriptor: StreamDescriptor, stream_state: z.unknown().optional() });
 export const StateBody = z.looseObject({
   type: z.enum(['GLOBAL', 'STREAM', 'LEGACY']).nullish(),

@@ -61,6 +61,9 @@ test('the destination\'s count goes before the closing brace, and the last one c
   expect(withDestinationStats('{}', 2)).toBe('{"destinationStats":{"recordCount":2}}');
   expect(withDestinationStats(`{"data":${big}} `, 2)).toBe(`{"data":${big},"destinationStats":{"recordCount":2}}`);
   expect(summarizeState(withDestinationStats('{"data":{},"destinationStats":null}', 2)).destinationCount).toBe(2);
+  expect(withDestinationStats('{}', 2, 3)).toBe('{"destinationStats":{"recordCount":2,"nulledValues":3}}');
+  expect(withDestinationStats('{}', 2, 0)).toBe(withDestinationStats('{}', 2));
+  expect([withDestinationStats('{"data":{}}', 2, 3), withDestinationStats('{"data":{}}', 2), '{"data":{},"destinationStats":{"nulledValues":"3"}}'].map((body) => summarizeState(body).nulledValues)).toEqual([3, 0, 0]);
 });
 
 describe('the body of a STATE line', () => {

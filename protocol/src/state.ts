@@ -18,6 +18,8 @@ export interface StateSummary {
   /** `sourceStats.recordCount` and `destinationStats.recordCount`, where present. */
   readonly sourceCount: number | undefined;
   readonly destinationCount: number | undefined;
+  /** `destinationStats.nulledValues`: values that the destination could not hold; 0 where it does not say. */
+  readonly nulledValues: number;
 }
 
 /** The text of the `state` member of a STATE line: the AirbyteStateMessage. */
@@ -44,6 +46,7 @@ export function summarizeState(body: string): StateSummary {
     id: id ?? undefined,
     sourceCount: sourceStats?.recordCount ?? undefined,
     destinationCount: destinationStats?.recordCount ?? undefined,
+    nulledValues: destinationStats?.nulledValues ?? 0,
   };
 }
 
@@ -66,11 +69,12 @@ export function tagState(body: string, id: number, recordCount: number): string 
 export const untagState = (body: string): string =>
   body.replace(/^\{(?:"sourceStats":\{"recordCount":\d+\},)?"id":\d+(?:,|(?=\s*\}))/, '{');
 
-/** Adds what a destination counted, before the closing brace. */
-export function withDestinationStats(body: string, recordCount: number): string {
+/** Adds what a destination counted, before the closing brace; `nulledValues` only where there are any. */
+export function withDestinationStats(body: string, recordCount: number, nulledValues = 0): string {
   const end = body.lastIndexOf('}');
   const comma = /^\{\s*$/.test(body.slice(0, end)) ? '' : ',';
-  return `${body.slice(0, end)}${comma}"destinationStats":{"recordCount":${recordCount}}}`;
+  const nulled = nulledValues > 0 ? `,"nulledValues":${nulledValues}` : '';
+  return `${body.slice(0, end)}${comma}"destinationStats":{"recordCount":${recordCount}${nulled}}}`;
 }
 
 /** A STATE line, end included, around a body. */

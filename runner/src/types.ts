@@ -54,6 +54,8 @@ export interface SyncSummary {
   readonly seconds: number;
   readonly streams: readonly StreamSummary[];
   readonly states_saved: number;
+  /** Values that became null because the destination cannot hold them; absent where there were none, or the destination does not count them. */
+  readonly nulled_values?: number;
   readonly error?: { readonly kind: string; readonly message: string };
 }
 

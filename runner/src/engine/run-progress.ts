@@ -25,6 +25,7 @@ export class RunProgress {
   #table: StreamTable | undefined;
   #syncEstimate: number | undefined;
   statesSaved = 0;
+  #nulledValues = 0;
   /** As the source said last. */
   lag: Lag | undefined;
   /** Full refreshes that are complete: an attempt that follows leaves them out. */
@@ -58,9 +59,10 @@ export class RunProgress {
 
   /** The destination has these, and so has the state file. */
   stored(states: readonly SentState[]): void {
-    for (const { covered, generations } of states) {
+    for (const { covered, generations, nulledValues } of states) {
       for (const [key, generation] of generations) this.#generation(key, generation);
       this.covered(covered);
+      this.#nulledValues += nulledValues;
     }
     this.statesSaved += states.filter(({ body }) => body !== undefined).length;
   }
@@ -137,6 +139,7 @@ export class RunProgress {
       seconds: this.#seconds(),
       streams,
       states_saved: this.statesSaved,
+      ...(this.#nulledValues > 0 ? { nulled_values: this.#nulledValues } : {}),
       ...(error ? { error: { kind: error.kind, message: error.message } } : {}),
     };
   }

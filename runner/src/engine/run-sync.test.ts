@@ -195,6 +195,12 @@ describe('what a destination may do', () => {
     expect(ran.messages.some((text) => text.includes('trying again'))).toBe(false);
   });
 
+  test('tell of values that became null: the summary has their number, and only then', async () => {
+    const { summary } = await sync({ source: { count: 20 }, destination: { nulledValues: 3 } });
+    expect(summary).toMatchObject({ status: 'succeeded', nulled_values: 3 * summary.states_saved });
+    expect((await sync({ source: { count: 20 } })).summary).not.toHaveProperty('nulled_values');
+  });
+
   test('die in the middle: the source is stopped, one retry, then 1', async () => {
     const path = folder();
     const ran = await sync({ path, source: { count: 100_000, ignoreTerm: true, pidFile: join(path, 'pids') }, destination: { dieAfter: 5 } });

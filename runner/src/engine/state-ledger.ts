@@ -25,6 +25,8 @@ export interface SentState {
   readonly covered: readonly Covered[];
   /** Generations that the source began or completed before it, by stream key; of several of a stream the last. */
   readonly generations: ReadonlyMap<string, StoredGeneration>;
+  /** Once it is answered: values that became null in what it covers, because the destination cannot hold them. */
+  readonly nulledValues: number;
 }
 
 export class StateLedger {
@@ -85,7 +87,7 @@ export class StateLedger {
     if (!sent) return [];
     const before = [...this.#waiting.values()].filter(({ id, key, kind }) => id < sent.id && kind === sent.kind && key === sent.key);
     compareCounts(answer, sent, before, this.#streams.byKey(sent.key));
-    const all = [...before, sent];
+    const all = [...before, { ...sent, nulledValues: answer.nulledValues }];
     for (const { id } of all) this.#waiting.delete(id);
     return all;
   }
@@ -102,7 +104,7 @@ export class StateLedger {
     const { kind, key, sourceCount } = summary;
     const generations = new Map([...this.#generations].filter(([stream]) => kind !== 'STREAM' || stream === key));
     for (const stream of generations.keys()) this.#generations.delete(stream);
-    const sent: SentState = { id, kind, key, body: ours ? undefined : body, tagged: tagState(body, id, records), records, sourceCount, covered, generations };
+    const sent: SentState = { id, kind, key, body: ours ? undefined : body, tagged: tagState(body, id, records), records, sourceCount, covered, generations, nulledValues: 0 };
     this.#waiting.set(id, sent);
     return sent;
   }

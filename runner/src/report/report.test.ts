@@ -81,5 +81,9 @@ describe('the summary', () => {
     ['system_error', '--verbose'],
   ])('after a %s it says what to do', (kind, next) => expect(summaryText(summary({ error: { kind, message: 'm' } }), '/d')).toContain(next));
   test('where nothing was saved it does not promise to continue', () => expect(summaryText(summary({ states_saved: 0, error: { kind: 'transient_error', message: 'm' } }), '/d')).toContain('nothing new was checkpointed'));
+  test('values that the destination could not hold are told, and only then', () => {
+    expect(summaryText(summary({ status: 'succeeded', nulled_values: 1200 }), '/d').split('\n')[2]).toBe('1,200 values became null, because the destination cannot hold them: _airbyte_meta tells which and why');
+    expect(summaryText(summary({ nulled_values: 1 }), '/d')).toContain('1 value became null, because the destination cannot hold it');
+  });
   test('after success there is nothing to do', () => expect(summaryText(summary({ status: 'succeeded' }), '/d').split('\n')).toHaveLength(3));
 });

@@ -11,6 +11,8 @@ export function summaryText(summary: SyncSummary, directory: string): string {
   if (streams.length > 0) parts.push(streamTable(streams));
   const rate = seconds > 0 && records > 0 ? ` · ${count(records / seconds)} records/s` : '';
   parts.push(`${count(records)} records · ${bytes(summary.bytes)}${rate} · ${count(saved)} checkpoint${saved === 1 ? '' : 's'} saved`);
+  const { nulled_values: nulled = 0 } = summary;
+  if (nulled > 0) parts.push(`${count(nulled)} value${nulled === 1 ? '' : 's'} became null, because the destination cannot hold ${nulled === 1 ? 'it' : 'them'}: _airbyte_meta tells which and why`);
   if (summary.error) parts.push(`${summary.error.kind}: ${summary.error.message}`);
   const next = nextStep(summary, directory);
   if (next) parts.push(next);
