@@ -1,10 +1,10 @@
+import { identifier, qualified } from '@tapline/postgres-client';
 import { configError } from '@tapline/protocol';
 import type { VerbContext } from '@tapline/sdk';
 import { checkReplication } from './cdc/server/check-replication.js';
 import type { Config } from './config.js';
 import { Connection } from './connection.js';
 import { findRelations } from './relations.js';
-import { identifier, qualified } from './sql.js';
 
 /** Connects, and looks whether there is something that may be read. What it throws says what to type. */
 export async function check({ config, log }: VerbContext<Config>): Promise<void> {

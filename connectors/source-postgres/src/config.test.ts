@@ -1,18 +1,10 @@
 import { specOf } from '@tapline/sdk';
 import { describe, expect, test } from 'vitest';
-import { config, targetOf } from './config.js';
+import { config } from './config.js';
 import { source } from './index.js';
-import { findPassword } from './passfile.js';
 import { cursorStateOf, snapshotStateOf } from './state.js';
-import { attemptsOf } from './tls.js';
 
 describe('configuration', () => {
-  test('what is left out comes from the environment of libpq, then from its defaults', () => {
-    const env = { PGHOST: 'h', PGPORT: '6543', PGUSER: 'u', PGPASSWORD: 'p', PGSSLMODE: 'verify-full', PGSSLROOTCERT: '/ca', PGAPPNAME: 'me', PGCONNECT_TIMEOUT: '3' };
-    expect(targetOf(config.parse({}), env)).toMatchObject({ host: 'h', port: 6543, user: 'u', database: 'u', password: 'p', sslmode: 'verify-full', sslrootcert: '/ca', applicationName: 'me', connectTimeoutMs: 3000 });
-    expect(targetOf(config.parse({ host: 'x', password: 'mine', sslmode: 'disable' }), env)).toMatchObject({ host: 'x', password: 'mine', sslmode: 'disable' });
-    expect(targetOf(config.parse({}), {}, 'me')).toMatchObject({ host: 'localhost', port: 5432, user: 'me', database: 'me', sslmode: 'prefer', applicationName: 'tapline' });
-  });
   test('an unknown field is an error', () => expect(config.safeParse({ hots: 'x' }).success).toBe(false));
   test('spec.json is what spec says', async () => {
     await expect(`${JSON.stringify(specOf(source), null, 2)}\n`).toMatchFileSnapshot('../spec.json');
@@ -21,15 +13,6 @@ describe('configuration', () => {
     const { properties } = specOf(source).connectionSpecification as { properties: Record<string, { airbyte_secret?: boolean }> };
     expect(Object.keys(properties).filter((name) => properties[name]?.airbyte_secret)).toEqual(['password', 'sslkey']);
   });
-  test('TLS is not tried over a Unix socket', () => expect(attemptsOf(targetOf(config.parse({ host: '/tmp', sslmode: 'require' }), {}))).toEqual(['plain']));
-});
-
-test('a password file: the first line that fits, with wildcards, escapes and comments', () => {
-  const target = targetOf(config.parse({ host: 'db', port: 5432, database: 'shop', user: 'app' }), {});
-  const text = '# c\nother:*:*:*:no\ndb:5432:shop:app2:no\ndb:*:shop:app:s\\:ec\\\\ret\n*:*:*:*:late\n';
-  expect(findPassword(text, target)).toBe('s:ec\\ret');
-  expect(findPassword(text, { ...target, host: 'x' })).toBe('late');
-  expect(findPassword('bad line\n', target)).toBeUndefined();
 });
 
 describe('states', () => {

@@ -1,4 +1,4 @@
-import { freePort, startPostgres, type PostgresServer, type TestDatabase } from '@tapline/test/services';
+import { freePort, type TestDatabase } from '@tapline/test/services';
 import { testDatabase } from '@tapline/test/shared';
 import { toConnectorError } from '@tapline/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -65,91 +65,29 @@ describe.each([14, 18] as const)('check against PostgreSQL %i says what to do', 
   });
 });
 
-describe('a server with TLS and passwords', () => {
-  let server: PostgresServer;
+describe('a session', () => {
+  let database: TestDatabase;
+  let role: string;
   beforeAll(async () => {
-    server = await startPostgres({
-      ssl: true,
-      hba: ['hostssl all tls_only all scram-sha-256', 'host all tls_only all reject', 'hostnossl all plain_only all md5', 'host all plain_only all reject', 'host all listed all scram-sha-256', 'host all unlisted all reject'],
-    });
-    const database = await server.createDatabase('secured');
-    await database.query(`CREATE ROLE tls_only LOGIN PASSWORD 'pw'; CREATE ROLE plain_only LOGIN PASSWORD 'pw'; CREATE ROLE listed LOGIN PASSWORD 'pw'; CREATE ROLE unlisted LOGIN PASSWORD 'pw'`);
+    database = await testDatabase();
+    role = `listed_${database.name}`;
+    await database.query(`CREATE ROLE ${role} LOGIN PASSWORD 'pw'`);
   });
-  afterAll(() => server.stop());
-
-  async function encrypted(settings: TestConfig): Promise<boolean | string> {
-    const config = configOf({ host: 'localhost', port: server.port, name: 'secured', user: 'listed', password: 'pw' }, settings);
-    try {
-      await using connection = await Connection.open(config);
-      const [row] = await connection.query<{ ssl: boolean }>('SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()');
-      return row!.ssl;
-    } catch (error) {
-      return toConnectorError(error).code;
-    }
-  }
-
-  test.each<[TestConfig, boolean | string]>([
-    [{ sslmode: 'disable' }, false],
-    [{ sslmode: 'allow' }, false],
-    [{ sslmode: 'allow', user: 'tls_only' }, true],
-    [{ sslmode: 'prefer' }, true],
-    [{}, true],
-    [{ sslmode: 'prefer', user: 'plain_only' }, false],
-    [{ sslmode: 'require' }, true],
-    [{ sslmode: 'require', user: 'plain_only' }, 'pg_not_admitted'],
-    [{ sslmode: 'disable', user: 'tls_only' }, 'pg_not_admitted'],
-    [{ user: 'unlisted' }, 'pg_not_admitted'],
-    [{ user: 'tls_only', password: 'wrong' }, 'pg_auth_failed'],
-    [{ password: undefined }, 'pg_no_password'],
-  ])('%o gives %s', async (settings, expected) => {
-    expect(await encrypted(settings)).toBe(expected);
-  });
-
-  test('verify-ca and verify-full', async () => {
-    const { ca, otherCa } = server.certificates!;
-    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: ca })).toBe(true);
-    expect(await encrypted({ sslmode: 'verify-full', sslrootcert: ca })).toBe(true);
-    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: ca, host: '127.0.0.1' })).toBe(true);
-    expect(await encrypted({ sslmode: 'verify-full', sslrootcert: ca, host: '127.0.0.1' })).toBe('pg_tls_untrusted');
-    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: otherCa })).toBe('pg_tls_untrusted');
-    expect(await encrypted({ sslmode: 'require', sslrootcert: otherCa })).toBe('pg_tls_untrusted');
-    expect(await encrypted({ sslmode: 'verify-full', sslrootcert: 'system' })).toBe('pg_tls_untrusted');
-    expect(await encrypted({ sslmode: 'verify-ca', sslrootcert: '/nowhere.pem' })).toBe('pg_tls_file');
-  });
-
-  test('a server out of connections, and one that is shutting down, are transient', async () => {
-    const database = await server.createDatabase();
-    await database.query(`ALTER ROLE listed CONNECTION LIMIT 0`);
-    expect(await encrypted({})).toBe('pg_too_many_connections');
-    await database.query(`ALTER ROLE listed CONNECTION LIMIT -1`);
+  afterAll(async () => {
+    await database.query(`DROP ROLE ${role}`);
+    await database.drop();
   });
 
   test('limits that a role sets for sessions and transactions as such do not end ours', async () => {
-    const database = await server.createDatabase();
-    await database.query(`ALTER ROLE listed SET idle_session_timeout = '50ms'; ALTER ROLE listed SET transaction_timeout = '50ms'`);
-    await using connection = await Connection.open(configOf({ host: 'localhost', port: server.port, name: 'secured', user: 'listed', password: 'pw' }));
+    await database.query(`ALTER ROLE ${role} SET idle_session_timeout = '50ms'; ALTER ROLE ${role} SET transaction_timeout = '50ms'`);
+    await using connection = await Connection.open(configOf({ ...database, user: role, password: 'pw' }));
     expect(await connection.query(`SELECT pg_catalog.current_setting('idle_session_timeout') AS idle, pg_catalog.current_setting('transaction_timeout') AS transaction`)).toEqual([{ idle: '0', transaction: '0' }]);
-    await database.query('ALTER ROLE listed RESET ALL');
+    await database.query(`ALTER ROLE ${role} RESET ALL`);
   });
 
   test('the session is read-only and bears our name', async () => {
-    await using connection = await Connection.open(configOf({ host: 'localhost', port: server.port, name: 'secured', user: 'listed', password: 'pw' }));
+    await using connection = await Connection.open(configOf({ ...database, user: role, password: 'pw' }));
     expect(await connection.query(`SELECT pg_catalog.current_setting('application_name') AS name, pg_catalog.current_setting('default_transaction_read_only') AS ro`)).toEqual([{ name: 'tapline', ro: 'on' }]);
     await expect(connection.query('CREATE TEMP TABLE x ()')).rejects.toMatchObject({ code: '25006' });
   });
 });
-
-test('a silent server runs into connect_timeout', async () => {
-  const { createServer } = await import('node:net');
-  const silent = createServer(() => {});
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  const { port } = silent.address() as { port: number };
-  try {
-    for (const sslmode of ['require', 'disable']) {
-      const found = await failure(configOf({ host: '127.0.0.1', port, name: 'x', user: 'x', password: 'x' }, { sslmode, connect_timeout: 0.3 }));
-      expect(found).toMatchObject({ kind: 'transient_error', code: 'pg_timeout' });
-    }
-  } finally {
-    silent.close();
-  }
-}, 10_000);

@@ -1,9 +1,9 @@
 /** A session of ours: pinned settings, read-only, and errors that are classified. */
+import { cancel, openClient, type Purpose, type RawClient, type Target } from '@tapline/postgres-client';
 import type pg from 'pg';
 import type { ConnectorError } from '@tapline/protocol';
-import { classify, type Attempt, type Purpose } from './classify.js';
-import { cancel, openClient, type RawClient } from './client.js';
-import type { Config, Target } from './config.js';
+import { classify, type Attempt } from './classify.js';
+import type { Config } from './config.js';
 import { CopyOut, type CopyBlock, type CopyOptions } from './copy-out.js';
 import { querySettings } from './settings.js';
 

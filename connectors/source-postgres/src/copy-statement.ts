@@ -1,6 +1,6 @@
 /** The one statement by which rows leave the server. */
+import { identifier, qualified } from '@tapline/postgres-client';
 import type { Relation, RelationColumn } from './relations.js';
-import { identifier, qualified } from './sql.js';
 import { jsonForm } from './types.js';
 
 export interface CopyStatement {

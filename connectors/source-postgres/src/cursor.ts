@@ -4,13 +4,14 @@
  * So neither does a row that was inserted later at the same value get lost, nor one come twice. What is inherent: a transaction that
  * commits late with an older value of the cursor is not seen.
  */
+import { identifier, literal } from '@tapline/postgres-client';
 import { configError } from '@tapline/protocol';
 import { lines, status, streamState, type SourceItem } from '@tapline/sdk';
 import { Boundary, rememberedKeys, type BoundaryMark } from './boundary.js';
 import { copyStatement, keyText } from './copy-statement.js';
 import { columnOf, every, inSnapshot, label, linePrefix, wideColumns, type Reading } from './reading.js';
 import type { RelationColumn } from './relations.js';
-import { identifier, literal, textArray } from './sql.js';
+import { textArray } from './sql.js';
 import { cursorStateOf, sameList, type CursorState } from './state.js';
 import { canBeCursor, hasNoPlace } from './types.js';
 

@@ -1,9 +1,9 @@
 /** One stream that is being read: what snapshot and cursor share. */
+import { identifier } from '@tapline/postgres-client';
 import { configError, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
 import type { Connection } from './connection.js';
 import { source } from './copy-statement.js';
 import type { Relation, RelationColumn } from './relations.js';
-import { identifier } from './sql.js';
 
 export interface Reading {
   readonly connection: Connection;

@@ -2,11 +2,11 @@
  * Full refresh: one COPY in one REPEATABLE READ snapshot. A table whose key has an order that can be reproduced is read in that order,
  * so that any row is a place to go on from; every other table is read as it lies, and an interrupted read begins again.
  */
+import { identifier, literal } from '@tapline/postgres-client';
 import { lines, status, streamState, type SourceItem } from '@tapline/sdk';
 import { copyStatement } from './copy-statement.js';
 import { every, inSnapshot, linePrefix, wideColumns, type Reading } from './reading.js';
 import type { Relation } from './relations.js';
-import { identifier, literal } from './sql.js';
 import { snapshotStateOf, type SnapshotState } from './state.js';
 import { hasReproducibleOrder } from './types.js';
 

@@ -3,15 +3,14 @@
  * is divided into ranges of pages, which idle workers copy with it under its one snapshot.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mayComeBack, qualified } from '@tapline/postgres-client';
 import { configError, failpoint, toConnectorError } from '@tapline/protocol';
 import { failed, generation, lines, status, type SourceItem } from '@tapline/sdk';
 import type { Config } from '../config.js';
 import { Connection } from '../connection.js';
 import { copyStatement } from '../copy-statement.js';
-import { mayComeBack } from '../patience.js';
 import { label, linePrefix, wideColumns } from '../reading.js';
 import { findRelations, type Relation } from '../relations.js';
-import { qualified } from '../sql.js';
 import type { Checkpoint } from './checkpoint.js';
 import { parseLsn, type Lsn } from './lsn.js';
 import { snapshotTail, type SnapshotTail } from './snapshot-tail.js';

@@ -3,9 +3,9 @@
  * only between two transactions.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { mayComeBack } from '@tapline/postgres-client';
 import { failpoint, toConnectorError } from '@tapline/protocol';
 import { lag, lines, type SourceItem } from '@tapline/sdk';
-import { mayComeBack } from '../patience.js';
 import type { Changes, WaitingLines } from './changes.js';
 import type { Checkpoint } from './checkpoint.js';
 import { walkFrames } from './connection/frames.js';

@@ -1,8 +1,8 @@
 /** The text of a value, a key and a row that goes into a digest, as PostgreSQL's SQL. Law: protocol/SPEC.md, "Digests". */
 import { duckdbType } from '@tapline/catalog';
+import { identifier, literal } from '@tapline/postgres-client';
 import { nulledText, nullText, type Holds } from '@tapline/protocol';
 import type { RelationColumn } from '../relations.js';
-import { identifier, literal } from '../sql.js';
 import type { ColumnType } from '../types.js';
 
 export interface Value {

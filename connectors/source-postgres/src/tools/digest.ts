@@ -1,5 +1,6 @@
 /** The tool `digest`: rows and checksums of tables in one snapshot. Law: protocol/SPEC.md, "Digests". */
 import { isCdc, isChangeColumn } from '@tapline/catalog';
+import { literal } from '@tapline/postgres-client';
 import {
   checksumText, configError, DigestRequest, streamKey, systemError, type ConfiguredStream, type DigestAnswer, type Holds, type RangeDigest, type RowDigest,
 } from '@tapline/protocol';
@@ -13,7 +14,6 @@ import { source } from '../copy-statement.js';
 import { openPatiently } from '../patience.js';
 import { columnOf, label } from '../reading.js';
 import { findRelations, type Relation } from '../relations.js';
-import { literal } from '../sql.js';
 import { absent, asNumber, columnHashes, keyHash, keyValues, rangeOf, rowHash, valueOf, type Value } from './canonical-sql.js';
 import { beginSnapshot } from './verify-snapshot.js';
 

@@ -1,4 +1,5 @@
 /** The tools `slots`, `drop_slot` and `lag`: what people see of replication slots, and how they get rid of one. */
+import { identifier, literal } from '@tapline/postgres-client';
 import { configError } from '@tapline/protocol';
 import type { ToolContext } from '@tapline/sdk';
 import { z } from 'zod';
@@ -8,7 +9,6 @@ import { lagOf } from '../cdc/server/health.js';
 import { dropSlot as drop, listSlots, type Slot } from '../cdc/server/slot.js';
 import type { Config } from '../config.js';
 import { openPatiently } from '../patience.js';
-import { identifier, literal } from '../sql.js';
 
 /** Each slot of ours in the database; of `slot` in the configuration, too. */
 export async function* slots(context: ToolContext<Config>): AsyncGenerator<object, void, undefined> {

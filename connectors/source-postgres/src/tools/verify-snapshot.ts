@@ -1,12 +1,11 @@
 /** The one snapshot in which all tables are digested, and where in the log it stands. */
 import { randomBytes } from 'node:crypto';
+import { type OpenClient, identifier, literal, openClient } from '@tapline/postgres-client';
 import type { LogLevel } from '@tapline/protocol';
 import { parseLsn, type Lsn } from '../cdc/lsn.js';
-import { openClient, type OpenClient } from '../client.js';
 import type { Config } from '../config.js';
 import type { Connection } from '../connection.js';
 import { replicationSettings } from '../settings.js';
-import { identifier, literal } from '../sql.js';
 
 export interface VerifySnapshot {
   /** Every transaction whose commit begins before it is in the snapshot; unless `exact`, one that committed just now may not be. */

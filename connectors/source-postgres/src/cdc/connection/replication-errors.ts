@@ -1,7 +1,7 @@
 /** SQLSTATEs that mean something of their own on a replication stream; everything else is as in any session. */
+import type { Target } from '@tapline/postgres-client';
 import { configError, transientError, type ConnectorError } from '@tapline/protocol';
 import { classify } from '../../classify.js';
-import type { Target } from '../../config.js';
 
 export interface StreamAttempt {
   readonly target: Target;

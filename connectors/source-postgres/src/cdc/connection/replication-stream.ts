@@ -5,12 +5,11 @@
  */
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type OpenClient, type Target, literal, openClient } from '@tapline/postgres-client';
 import { transientError, type ConnectorError } from '@tapline/protocol';
 import { classify } from '../../classify.js';
-import { openClient, type OpenClient } from '../../client.js';
-import type { Config, Target } from '../../config.js';
+import type { Config } from '../../config.js';
 import { replicationSettings } from '../../settings.js';
-import { literal } from '../../sql.js';
 import { parseLsn } from '../lsn.js';
 import { Arrival } from './arrival.js';
 import { Feedback } from './feedback.js';

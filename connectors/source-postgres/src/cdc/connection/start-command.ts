@@ -1,5 +1,5 @@
 /** https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-START-REPLICATION */
-import { identifier, literal } from '../../sql.js';
+import { identifier, literal } from '@tapline/postgres-client';
 import { formatLsn, type Lsn } from '../lsn.js';
 import { messageType } from './server-message.js';
 

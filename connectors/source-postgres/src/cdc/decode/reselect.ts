@@ -2,8 +2,8 @@
  * Values that are not in the log, or whose JSON only the server can write, are asked for before their lines go out: by key, in batches.
  * A value is then as new as the answer; the change that made it newer follows.
  */
+import { identifier, qualified } from '@tapline/postgres-client';
 import type { Connection } from '../../connection.js';
-import { identifier, qualified } from '../../sql.js';
 import { jsonForm, type ColumnType } from '../../types.js';
 import type { Filling, Hole, LineBuffer, Uncast, Unchanged, UnchangedTable } from './line-buffer.js';
 

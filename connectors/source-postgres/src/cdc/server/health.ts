@@ -1,8 +1,8 @@
 /** Whether this server, this role and these tables can be followed by their log: all that is wrong at once, each with what to type. */
+import { identifier, qualified } from '@tapline/postgres-client';
 import { toConnectorError, type ConnectorError } from '@tapline/protocol';
 import type { Config } from '../../config.js';
 import type { Connection } from '../../connection.js';
-import { identifier, qualified } from '../../sql.js';
 import { formatLsn, parseLsn, type Lsn } from '../lsn.js';
 import { namePrefix } from '../names.js';
 import { ensurePublication, type WantedTable } from './publication.js';

@@ -2,9 +2,9 @@
  * The publication. One of our own is made and kept for the tables that are selected; one of the user's is checked and never changed.
  * https://www.postgresql.org/docs/current/sql-createpublication.html
  */
+import { identifier, literal, qualified } from '@tapline/postgres-client';
 import { configError, transientError, type ConnectorError } from '@tapline/protocol';
 import type { Connection } from '../../connection.js';
-import { identifier, literal, qualified } from '../../sql.js';
 import { requirePrimary } from './primary.js';
 import { factsOf, refusalOf, type TableFacts } from './publishable.js';
 

@@ -1,7 +1,7 @@
 /** Which tables can be in a publication without harm, and what to type for the others. */
+import { qualified } from '@tapline/postgres-client';
 import { configError, type ConnectorError } from '@tapline/protocol';
 import type { Connection } from '../../connection.js';
-import { qualified } from '../../sql.js';
 
 export interface TableFacts {
   readonly oid: number;

@@ -1,8 +1,8 @@
 /** Replication slots: found, listed, made, dropped. A slot keeps the log from its position on, whether anybody reads it or not. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { literal } from '@tapline/postgres-client';
 import { configError, transientError, type ConnectorError } from '@tapline/protocol';
 import type { Connection } from '../../connection.js';
-import { literal } from '../../sql.js';
 import { parseLsn, type Lsn } from '../lsn.js';
 import { namePrefix } from '../names.js';
 import { requirePrimary } from './primary.js';

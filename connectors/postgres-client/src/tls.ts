@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionOptions } from 'node:tls';
 import { configError } from '@tapline/protocol';
-import type { Target } from './config.js';
+import type { Target } from './target.js';
 
 /** In which order connections are tried. `if_offered`: TLS unless the server has none. */
 export type TlsAttempt = 'plain' | 'if_offered' | 'tls';

@@ -5,7 +5,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { configError } from '@tapline/protocol';
-import type { Target } from './config.js';
+import type { Target } from './target.js';
 import { tlsOptions, type TlsAttempt } from './tls.js';
 
 // Length 8, code 1234.5679: https://www.postgresql.org/docs/current/protocol-message-formats.html

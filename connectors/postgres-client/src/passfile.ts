@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Target } from './config.js';
+import type { Target } from './target.js';
 
 /** The password of the first line that fits, or undefined. A file that others may read is ignored, as by libpq. */
 export async function passwordFromFile(target: Target, env: NodeJS.ProcessEnv = process.env): Promise<string | undefined> {

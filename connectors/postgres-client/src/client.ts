@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import pg from 'pg';
 import { configError, type ConnectorError } from '@tapline/protocol';
 import { classify, type Purpose } from './classify.js';
-import { targetOf, type Config, type Target } from './config.js';
+import { targetOf, type ConnectionConfig, type Target } from './target.js';
 import { passwordFromFile } from './passfile.js';
 import { openSocket } from './socket.js';
 import { attemptsOf, type TlsAttempt } from './tls.js';
@@ -17,7 +17,7 @@ export interface OpenClient {
 }
 
 /** Connects and pins the session with `settings`. Rejects with a classified error. */
-export async function openClient(config: Config, settings: string, purpose: Purpose = 'query'): Promise<OpenClient> {
+export async function openClient(config: ConnectionConfig, settings: string, purpose: Purpose = 'query'): Promise<OpenClient> {
   const target = targetOf(config, process.env, systemUser());
   const attempts = attemptsOf(target);
   for (const [index, attempt] of attempts.entries()) {
