@@ -18,8 +18,8 @@ export interface StateSummary {
   /** `sourceStats.recordCount` and `destinationStats.recordCount`, where present. */
   readonly sourceCount: number | undefined;
   readonly destinationCount: number | undefined;
-  /** `destinationStats.nulledValues`: values that the destination could not hold; 0 where it does not say. */
-  readonly nulledValues: number;
+  /** `destinationStats.nulledValues`: values that the destination could not hold, where it says so. */
+  readonly nulledValues?: number | undefined;
 }
 
 /** The text of the `state` member of a STATE line: the AirbyteStateMessage. */
@@ -46,7 +46,7 @@ export function summarizeState(body: string): StateSummary {
     id: id ?? undefined,
     sourceCount: sourceStats?.recordCount ?? undefined,
     destinationCount: destinationStats?.recordCount ?? undefined,
-    nulledValues: destinationStats?.nulledValues ?? 0,
+    nulledValues: destinationStats?.nulledValues ?? undefined,
   };
 }
 

@@ -87,7 +87,7 @@ export class StateLedger {
     if (!sent) return [];
     const before = [...this.#waiting.values()].filter(({ id, key, kind }) => id < sent.id && kind === sent.kind && key === sent.key);
     compareCounts(answer, sent, before, this.#streams.byKey(sent.key));
-    const all = [...before, { ...sent, nulledValues: answer.nulledValues }];
+    const all = [...before, { ...sent, nulledValues: answer.nulledValues ?? 0 }];
     for (const { id } of all) this.#waiting.delete(id);
     return all;
   }
