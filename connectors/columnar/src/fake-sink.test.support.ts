@@ -2,12 +2,15 @@
 import { copyFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Checkpoint } from '@tapline/protocol';
-import type { Commit, ParquetFile, Sink, Staged } from './sink.js';
+import type { Commit, CommitReport, ParquetFile, Sink, Staged, StreamSchema } from './sink.js';
 
 export class FakeSink implements Sink {
   readonly calls: string[] = [];
   readonly commits: Commit[] = [];
   readonly files = new Map<string, string>();
+  readonly schemas: StreamSchema[] = [];
+  /** What commits answer, by their seq. */
+  readonly reports = new Map<number, CommitReport>();
   checkpoint: Checkpoint | null = null;
   seq = 0;
   /** Awaited in each call; throw in it to fail the call. */
@@ -23,6 +26,10 @@ export class FakeSink implements Sink {
     return { epoch: 1, checkpoint: this.checkpoint, seq: this.seq };
   }
 
+  configure(schema: StreamSchema): void {
+    this.schemas.push(schema);
+  }
+
   async stage({ path, ...file }: ParquetFile): Promise<Staged> {
     const name = `${this.files.size}-${basename(path)}`;
     this.files.set(name, join(this.#folder, name));
@@ -31,9 +38,10 @@ export class FakeSink implements Sink {
     return { ...file, name };
   }
 
-  async commit(commit: Commit): Promise<void> {
+  async commit(commit: Commit): Promise<CommitReport | undefined> {
     await this.#call(`commit ${commit.seq}`);
     this.commits.push(commit);
+    return this.reports.get(commit.seq);
   }
 
   publish(): Promise<void> {

@@ -3,7 +3,8 @@
  * `open -> stage* -> commit -> publish`, over and over. A lake, a warehouse and later a table format are three sinks of it.
  * Calls come from one writer: `commit` N+1 is never called before `publish` of N has resolved; `stage` for N+1 may overlap with both.
  */
-import type { Checkpoint, StreamDescriptor } from '@tapline/protocol';
+import type { Checkpoint, ConfiguredStream, StreamDescriptor } from '@tapline/protocol';
+import type { ColumnPlan } from './convert/column-plan.js';
 
 export interface Sink extends AsyncDisposable {
   /**
@@ -11,16 +12,31 @@ export interface Sink extends AsyncDisposable {
    * removes what nobody will name again. `checkpoint` null = nothing of this sync was ever committed.
    */
   open(): Promise<{ readonly epoch: number; readonly checkpoint: Checkpoint | null; /** seq of the last commit, 0 = none. */ readonly seq: number }>;
+  /**
+   * What a stream looks like from here on: of each stream of the catalog after `open`, later of each SCHEMA when it is read, ahead of every
+   * file of it, and also while a commit is under way. Files of an earlier form may still come: each carries its own. What it throws ends the run.
+   */
+  configure?(schema: StreamSchema): void;
   /** Makes one local Parquet file durable, invisible to readers. May run concurrently with itself. The local file may be deleted afterwards. */
   stage(file: ParquetFile): Promise<Staged>;
   /** The one step that decides. Rejects with a `transient_error` of code `fenced` when a newer writer took over. */
-  commit(commit: Commit): Promise<void>;
+  commit(commit: Commit): Promise<CommitReport | void>;
   /** Makes the last commit visible to readers. Repeating it is harmless. */
   publish(): Promise<void>;
 }
 
+/** A stream in one form. */
+export interface StreamSchema {
+  /** As it was declared last, with its modes, key and cursor. */
+  readonly configured: ConfiguredStream;
+  /** The columns of the files. Those that were declared earlier in this run, and are no more, stay among them, null. */
+  readonly plan: ColumnPlan;
+}
+
 export interface ParquetFile {
   readonly stream: StreamDescriptor;
+  /** The form in which its records came. */
+  readonly schema: StreamSchema;
   readonly generation: number;
   /** Absolute path of the finished local file. */
   readonly path: string;
@@ -29,11 +45,22 @@ export interface ParquetFile {
   readonly bytes: number;
   /** Hive folders between the stream's folder and the file, such as `date=2026-11-20/hour=07`; '' = none. */
   readonly partition: string;
+  /**
+   * It has a column `_tapline_unchanged` (VARCHAR), the last one: a JSON list of the names of columns (of the file) that are null because the
+   * source did not tell their value, which is as it was; null where there are none. Only with `ColumnarOptions.partial`, and only where a record of the file asks for it.
+   */
+  readonly unchanged: boolean;
 }
 
 /** A durable, invisible object. `name` is the sink's own. */
 export interface Staged extends Omit<ParquetFile, 'path'> {
   readonly name: string;
+}
+
+/** What a commit has to say besides that it was done. */
+export interface CommitReport {
+  /** Values that became null because the destination cannot hold them. */
+  readonly nulledValues?: number;
 }
 
 export interface Commit {

@@ -67,7 +67,7 @@ export class LakeSink implements Sink {
   async commit(commit: Commit): Promise<void> {
     const { head, dropped } = this.#ownHead(commit);
     const plan = planGenerations(head, commit);
-    for (const state of retiredStates(head, plan)) this.#retired.add(state);
+    for (const state of retiredStates(entriesOf(head.states), plan)) this.#retired.add(state);
     const states = commit.states.filter((state) => !this.#retired.has(state));
     await this.#warnOfOthers(commit.staged.map((file) => file.stream));
     const next = planCommit(head, plan, {

@@ -27,7 +27,7 @@ export interface Generations {
   readonly restarted: ReadonlySet<string>;
 }
 
-export function planGenerations(head: Head, { begun, completed, staged }: Commit): Generations {
+export function planGenerations(head: Pick<Head, 'generations' | 'minimums' | 'deferred'>, { begun, completed, staged }: Commit): Generations {
   const generations = { ...head.generations };
   const minimums = { ...head.minimums };
   const deferred = { ...head.deferred };
@@ -122,7 +122,7 @@ export function planCommit(head: Head, plan: Generations, { commit, sync8, sourc
 }
 
 /** Rows of a generation that another one, completed by this same commit, replaces. */
-const replacedNow = ({ completions }: Generations, stream: string, generation: number): boolean =>
+export const replacedNow = ({ completions }: Pick<Generations, 'completions'>, stream: string, generation: number): boolean =>
   completions.some(({ stream: completed, minimum }) => streamKey(completed) === stream && generation < minimum);
 
 /**
@@ -146,10 +146,10 @@ function nameFiles({ staged, seq }: Commit, sync8: string): { file: Staged; move
   });
 }
 
-/** The states that must not go into the next head, because they tell of what it no longer holds. */
-export function retiredStates(head: Head, { restarted }: Generations): string[] {
+/** Those of the states held so far that must not be held on, because they tell of what it no longer holds. */
+export function retiredStates(states: readonly string[], { restarted }: Pick<Generations, 'restarted'>): string[] {
   if (restarted.size === 0) return [];
-  return entriesOf(head.states).filter((state) => {
+  return states.filter((state) => {
     const { kind, key } = summarizeState(state);
     return kind === 'STREAM' && restarted.has(key);
   });

@@ -5,6 +5,8 @@ import { streamKey, type AirbyteStream, type JsonSchema } from '@tapline/protoco
 /** The columns that every row carries; a declared `_tapline_order` of the source's own takes the place of ours. */
 export const metaColumns = ['_airbyte_raw_id', '_airbyte_extracted_at', '_airbyte_meta', '_airbyte_generation_id', '_tapline_order'] as const;
 export const extraColumn = '_tapline_extra';
+/** Of files only: {@link ParquetFile.unchanged}. */
+export const unchangedColumn = '_tapline_unchanged';
 const orderColumn = '_tapline_order';
 
 export interface PlannedColumn {
@@ -31,7 +33,7 @@ export interface ColumnPlan {
 }
 
 export function planColumns(stream: AirbyteStream): ColumnPlan {
-  const taken = new Set<string>([...metaColumns, extraColumn]);
+  const taken = new Set<string>([...metaColumns, extraColumn, unchangedColumn]);
   const declared = columnsOf(stream);
   // A plain name keeps its spelling: only one that collides is renamed, and to a name that nobody declared.
   const spelled = new Set(declared.map((column) => column.name.toLowerCase()));

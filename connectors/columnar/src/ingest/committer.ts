@@ -10,12 +10,36 @@ export interface Cut extends Omit<Commit, 'staged'> {
   readonly echoes: readonly PendingState[];
 }
 
-export async function commitCut(cut: Cut, sink: Sink, output: Output): Promise<void> {
-  const { staged: staging, echoes, ...commit } = cut;
-  const staged = (await Promise.all(staging)).flat();
-  failpoint('dest.after_stage');
-  await sink.commit({ ...commit, staged });
-  await sink.publish();
-  if (echoes.length > 0) await output.lines(echoes.map(({ body, records }) => stateLine(withDestinationStats(body, records))).join(''));
-  failpoint('dest.after_echo');
+export class Committer {
+  readonly #sink: Sink;
+  readonly #output: Output;
+  #nulledValues = 0;
+
+  constructor(sink: Sink, output: Output) {
+    this.#sink = sink;
+    this.#output = output;
+  }
+
+  /** Values that became null in commits with which no STATE went back: the next one tells of them. */
+  get untoldNulls(): number {
+    return this.#nulledValues;
+  }
+
+  async commit(cut: Cut): Promise<void> {
+    const { staged: staging, echoes, ...commit } = cut;
+    const staged = (await Promise.all(staging)).flat();
+    failpoint('dest.after_stage');
+    const report = await this.#sink.commit({ ...commit, staged });
+    this.#nulledValues += report?.nulledValues ?? 0;
+    await this.#sink.publish();
+    if (echoes.length > 0) await this.#echo(echoes);
+    failpoint('dest.after_echo');
+  }
+
+  async #echo(echoes: readonly PendingState[]): Promise<void> {
+    const nulled = this.#nulledValues;
+    this.#nulledValues = 0;
+    const newest = echoes.at(-1);
+    await this.#output.lines(echoes.map((echo) => stateLine(withDestinationStats(echo.body, echo.records, echo === newest ? nulled : 0))).join(''));
+  }
 }

@@ -8,7 +8,7 @@ import {
 } from '@tapline/protocol';
 import { join } from 'node:path';
 import { inParallel } from '../commit/in-parallel.js';
-import { commitCut } from './committer.js';
+import { Committer } from './committer.js';
 import { Generations, generationOfCatalog } from './generations.js';
 import { Lane } from './lane.js';
 import { LineRouter, type ControlLine } from './line-router.js';
@@ -41,6 +41,7 @@ export class Ingest {
   readonly #request: WriteColumnarRequest;
   readonly #limits: Limits;
   readonly #stager: Stager;
+  readonly #committer: Committer;
   readonly #spoolDirectory: string;
   readonly #parallel: number;
   readonly #router: LineRouter;
@@ -71,6 +72,7 @@ export class Ingest {
     this.#request = request;
     this.#limits = limits;
     this.#stager = stager;
+    this.#committer = new Committer(request.sink, request.output);
     this.#spoolDirectory = spoolDirectory;
     this.#parallel = parallel;
     this.#seq = opened.seq + 1;
@@ -116,6 +118,8 @@ export class Ingest {
     this.#throwFailure();
     if (broken) throw broken.error;
     this.#reportDiscarded();
+    const untold = this.#committer.untoldNulls;
+    if (untold > 0) this.#request.log('WARN', `${untold} values became null, because the destination cannot hold them: see _airbyte_meta.changes`);
   }
 
   #throwFailure(): void {
@@ -127,7 +131,7 @@ export class Ingest {
     this.#lanes.set(lane.key, lane);
     const names = this.#names.get(lane.stream.name) ?? [];
     this.#names.set(lane.stream.name, [...names, lane.key]);
-    this.#warn(lane);
+    this.#declared(lane);
     return lane;
   }
 
@@ -215,8 +219,8 @@ export class Ingest {
     const plain = configured.success ? configured.data.stream : parsed!.data!;
     const lane = this.#lanes.get(streamKey(plain));
     if (lane) {
-      lane.evolve(plain);
-      this.#warn(lane);
+      lane.evolve(configured.success ? configured.data : { stream: plain });
+      this.#declared(lane);
     } else if (configured.success) {
       this.#addLane(configured.data);
     } else {
@@ -224,9 +228,10 @@ export class Ingest {
     }
   }
 
-  /** Of each thing once, however often the schema changes. */
-  #warn(lane: Lane): void {
-    for (const warning of lane.plan.warnings) {
+  /** The sink is told each time, the user of each thing once. */
+  #declared({ schema }: Lane): void {
+    this.#request.sink.configure?.(schema);
+    for (const warning of schema.plan.warnings) {
       if (this.#warned.has(warning)) continue;
       this.#warned.add(warning);
       this.#request.log('WARN', warning);
@@ -316,7 +321,7 @@ export class Ingest {
     this.#bytesSinceCut = 0;
     this.#rowsSinceCut = 0;
     this.#lastCut = performance.now();
-    const done = commitCut(cut, this.#request.sink, this.#request.output).finally(() => {
+    const done = this.#committer.commit(cut).finally(() => {
       this.#inflight = undefined;
       this.#armTimer();
     });

@@ -1,7 +1,8 @@
 /** What is known of one stream while it is written: its columns, its generation, its spools, its counts. */
 import { isDeepStrictEqual } from 'node:util';
 import { streamKey, type AirbyteStream, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
-import { planColumns, type ColumnPlan } from '../convert/column-plan.js';
+import { planColumns } from '../convert/column-plan.js';
+import type { StreamSchema } from '../sink.js';
 import { partitionOf, type PartitionOption } from './partition.js';
 import type { Partition } from '../convert/copy-sql.js';
 import { Spool } from './spool.js';
@@ -21,7 +22,7 @@ export class Lane {
   readonly key: string;
   readonly stream: StreamDescriptor;
   readonly syncId: number | undefined;
-  plan: ColumnPlan;
+  schema: StreamSchema;
   partition: Partition | undefined;
   generation: number;
   /** In order; the last one may still take lines. */
@@ -44,17 +45,19 @@ export class Lane {
     this.generation = generation;
     this.#partitionOption = partition;
     this.#stream = configured.stream;
-    this.plan = planColumns(configured.stream);
-    this.partition = partitionOf(this.key, this.plan, partition);
+    this.schema = { configured, plan: planColumns(configured.stream) };
+    this.partition = partitionOf(this.key, this.schema.plan, partition);
   }
 
-  /** The columns of the records that follow. One that is declared no more stays, null: files of one stream differ only by what was added. */
-  evolve(stream: AirbyteStream): void {
-    const next = withDropped(this.#stream, stream);
+  /** The form of the records that follow; what is not told stays as it was. A column that is declared no more stays, null: files of one stream differ only by what was added. */
+  evolve(declared: Partial<ConfiguredStream> & Pick<ConfiguredStream, 'stream'>): void {
+    const schema = this.schema;
+    const configured = { ...schema.configured, ...declared };
+    const next = withDropped(this.#stream, declared.stream);
     const plan = planColumns(next);
     this.#stream = next;
-    if (isDeepStrictEqual(plan, this.plan)) return;
-    this.plan = plan;
+    this.schema = { configured, plan };
+    if (isDeepStrictEqual(plan, schema.plan) && isDeepStrictEqual(meaningOf(configured), meaningOf(schema.configured))) return;
     this.partition = partitionOf(this.key, plan, this.#partitionOption);
     this.#end();
   }
@@ -78,7 +81,7 @@ export class Lane {
   append(bytes: Buffer, lines: number, longestLine: number, path: () => string, limit: ChunkLimit): Spool | undefined {
     let spool = this.spools.at(-1);
     if (!spool || spool.full) {
-      spool = new Spool({ path: path(), plan: this.plan, generation: this.generation, firstLine: this.#records + 1 });
+      spool = new Spool({ path: path(), schema: this.schema, generation: this.generation, firstLine: this.#records + 1 });
       this.spools.push(spool);
     }
     spool.append(bytes, lines, longestLine);
@@ -142,6 +145,10 @@ export class Lane {
     if (last) last.full = true;
   }
 }
+
+/** What the records of a stream mean besides their columns. */
+const meaningOf = ({ stream, sync_mode, destination_sync_mode, cursor_field, primary_key }: ConfiguredStream): unknown =>
+  [sync_mode, destination_sync_mode, cursor_field, primary_key, stream.source_defined_primary_key, stream.default_cursor_field];
 
 function withDropped(before: AirbyteStream, after: AirbyteStream): AirbyteStream {
   const [old, declared] = [before, after].map(({ json_schema: schema }) => schema['properties'] as Readonly<Record<string, unknown>> | undefined);

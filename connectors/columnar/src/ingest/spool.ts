@@ -2,7 +2,7 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { appendFile, rm, truncate } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import type { ColumnPlan } from '../convert/column-plan.js';
+import type { StreamSchema } from '../sink.js';
 import { Slab, largeSlab, smallSlab, tinySlab } from './slab.js';
 
 /** Read at once when lines move to another spool. */
@@ -12,7 +12,7 @@ const uncopied = 4 << 20;
 
 export interface SpoolOrigin {
   readonly path: string;
-  readonly plan: ColumnPlan;
+  readonly schema: StreamSchema;
   readonly generation: number;
   /** Number of its first line among the stream's records of this run, from 1. */
   readonly firstLine: number;
@@ -26,7 +26,7 @@ export interface SpoolPosition {
 
 export class Spool {
   readonly path: string;
-  readonly plan: ColumnPlan;
+  readonly schema: StreamSchema;
   readonly generation: number;
   readonly firstLine: number;
   lines = 0;
@@ -45,7 +45,7 @@ export class Spool {
 
   constructor(origin: SpoolOrigin) {
     this.path = origin.path;
-    this.plan = origin.plan;
+    this.schema = origin.schema;
     this.generation = origin.generation;
     this.firstLine = origin.firstLine;
   }
@@ -102,7 +102,7 @@ export class Spool {
 
   /** Cuts the lines after the last STATE off into a spool of their own; this one takes no more. */
   split(path: string): Spool {
-    const tail = new Spool({ path, plan: this.plan, generation: this.generation, firstLine: this.firstLine + this.sealedLines });
+    const tail = new Spool({ path, schema: this.schema, generation: this.generation, firstLine: this.firstLine + this.sealedLines });
     tail.lines = this.lines - this.sealedLines;
     tail.bytes = this.bytes - this.sealedBytes;
     tail.longestLine = this.longestLine;

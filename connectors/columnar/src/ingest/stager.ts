@@ -86,10 +86,11 @@ export class Stager {
 
   async #stage(spool: Spool, lane: Lane): Promise<Staged[]> {
     await spool.write();
+    const { schema, generation } = spool;
     const { seq, firstRow } = spool.position!;
     const files = await this.#converter.convert({
       stream: lane.stream,
-      plan: spool.plan,
+      plan: spool.schema.plan,
       partition: lane.partition,
       input: { path: spool.path, lines: spool.lines, bytes: spool.bytes, longestLine: spool.longestLine, firstLine: spool.firstLine },
       stamp: {
@@ -102,7 +103,7 @@ export class Stager {
     // One after the other: the next spool is converted meanwhile, and a store seldom takes two files faster than one.
     const staged: Staged[] = [];
     for (const { path, rows, bytes, partition } of files) {
-      staged.push(await this.#sink.stage({ stream: lane.stream, generation: spool.generation, path, rows, bytes, partition }));
+      staged.push(await this.#sink.stage({ stream: lane.stream, schema, generation, path, rows, bytes, partition, unchanged: false }));
       await rm(path, { force: true });
     }
     return staged;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LineWriter, transientError, type ConfiguredStream, type Session } from '@tapline/protocol';
+import { LineWriter, configError, transientError, type ConfiguredStream, type Session } from '@tapline/protocol';
 import { Output } from '@tapline/sdk';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeSink } from '../fake-sink.test.support.js';
@@ -469,6 +469,65 @@ describe('a schema that changes in mid-stream', () => {
     ]);
     expect(await ids('late')).toEqual([1, 3]);
     expect(sink.commits[0]).toMatchObject({ begun: [{ stream: { name: 'late' }, generation: 1 }], completed: [{ name: 'late', generation: 1 }] });
+  });
+});
+
+describe('what a sink is told of a stream', () => {
+  const key = (field: string): Partial<ConfiguredStream> => ({ primary_key: [[field]] });
+  const schema = (properties: object, more: Partial<ConfiguredStream> = {}): string =>
+    JSON.stringify({ type: 'TAPLINE', tapline: { type: 'SCHEMA', schema_version: 2, stream: configured('a', { stream: { name: 'a', namespace: 'public', json_schema: { properties } }, ...more }) } });
+  const names = (plan: { readonly columns: readonly { readonly name: string }[] }): string[] => plan.columns.map(({ name }) => name);
+
+  it('comes after open and ahead of all its files: each stream of the catalog, then each new schema', async () => {
+    const told: string[] = [];
+    sink.configure = ({ configured: { stream }, plan }) => void told.push(`${sink.calls.join()} ${stream.name}: ${names(plan).join()}`);
+    await run([record('a', 1), schema({ id: columns.id, added: columns.note }, key('id')), record('a', 2), state('a', 1)]);
+    expect(told).toEqual(['open a: id,note', 'open b: id,note', 'open a: id,note,added']);
+  });
+
+  it('comes with each file as it was when its records came', async () => {
+    await run([record('a', 1), schema({ id: columns.id, added: columns.note }, key('id')), record('a', 2), state('a', 1)], { streams: [configured('a', key('note'))] });
+    const forms = sink.commits[0]!.staged.map(({ schema: { configured: declared, plan }, unchanged }) => [declared.primary_key, Object.keys(declared.stream.json_schema['properties'] as object), names(plan), unchanged]);
+    expect(forms).toEqual([[[['note']], ['id', 'note'], ['id', 'note'], false], [[['id']], ['id', 'added'], ['id', 'note', 'added'], false]]);
+  });
+
+  it('of another key or cursor begins a new file, though the columns are the same', async () => {
+    await run([record('a', 1), schema(columns, key('id')), record('a', 2), schema(columns, key('id')), record('a', 3), schema(columns, { ...key('id'), cursor_field: ['id'] }), record('a', 4), state('a', 1)]);
+    expect(sink.commits[0]!.staged.map(({ rows, schema: { configured: { primary_key, cursor_field } } }) => [rows, primary_key, cursor_field])).toEqual([[1, undefined, undefined], [2, [['id']], undefined], [1, [['id']], ['id']]]);
+  });
+
+  it('is refused by what the sink throws: the run ends before anything is committed', async () => {
+    sink.configure = () => {
+      throw configError('stream public.a: the primary key names a column that is not there', { code: 'no_key' });
+    };
+    await expect(run([record('a', 1), state('a', 1)])).rejects.toMatchObject({ kind: 'config_error', code: 'no_key' });
+    expect(sink.calls).toEqual(['open']);
+  });
+});
+
+describe('values that the sink nulled', () => {
+  const stats = (lines: readonly Record<string, unknown>[]): unknown[] => lines.filter(({ type }) => type === 'STATE').map((line) => (line['state'] as { destinationStats: unknown }).destinationStats);
+
+  it('are told with the newest state of their commit', async () => {
+    sink.reports.set(1, { nulledValues: 5 });
+    const { lines } = await run([record('a', 1), state('a', 1), record('b', 2), state('b', 2)]);
+    expect(stats(lines())).toEqual([{ recordCount: 1 }, { recordCount: 1, nulledValues: 5 }]);
+    expect(logged).toEqual([]);
+  });
+
+  it('are told commit by commit', async () => {
+    sink.reports.set(1, { nulledValues: 5 }).set(2, { nulledValues: 2 });
+    const destination = start({ options: { flush: { rows: 1 } } });
+    destination.send(record('a', 1), state('a', 1), record('a', 2), state('a', 2), record('a', 3), state('a', 3));
+    await destination.end();
+    await vi.waitFor(() => expect(stats(destination.lines())).toEqual([{ recordCount: 1, nulledValues: 5 }, { recordCount: 1, nulledValues: 2 }, { recordCount: 1 }]));
+  });
+
+  it('are told by a warning where no state is left to tell', async () => {
+    sink.reports.set(2, { nulledValues: 2 });
+    const { lines } = await run([record('a', 1), state('a', 1), record('a', 2), complete('a')], { options: { flush: { rows: 1 } } });
+    expect(stats(lines())).toEqual([{ recordCount: 1 }]);
+    expect(logged).toEqual([expect.stringContaining('2 values became null')]);
   });
 });
 

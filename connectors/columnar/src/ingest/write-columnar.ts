@@ -59,6 +59,13 @@ function guarded(sink: Sink): Sink {
   };
   return {
     open: () => guard(sink.open()),
+    configure: (schema) => {
+      try {
+        sink.configure?.(schema);
+      } catch (error) {
+        throw toConnectorError(error);
+      }
+    },
     stage: (file) => guard(sink.stage(file)),
     commit: (commit) => guard(sink.commit(commit)),
     publish: () => guard(sink.publish()),
