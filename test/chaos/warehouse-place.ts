@@ -15,6 +15,8 @@ export type { WarehouseKind, WarehouseRow } from '../harness/warehouse.js';
 export interface WarehouseServer {
   readonly postgres: PostgresServer;
   readonly network: Network;
+  /** A database in it, through the network. */
+  access(): Promise<WarehouseAccess>;
   stop(): Promise<void>;
 }
 
@@ -24,6 +26,7 @@ export async function startWarehouseServer(kind: Exclude<WarehouseKind, 'duckdb'
   return {
     postgres,
     network,
+    access: async () => ({ database: await postgres.createDatabase(), port: network.port }),
     async stop() {
       await network.stop();
       await postgres.stop();
@@ -48,12 +51,19 @@ export interface ChaosWarehouse {
   dispose(): Promise<void>;
 }
 
-/** `server`: of PostgreSQL; default: the one that all tests share. */
-export async function chaosWarehouse(kind: WarehouseKind, server?: WarehouseServer): Promise<ChaosWarehouse> {
-  const at = kind === 'duckdb' ? await duckdb() : await postgres(kind, server);
+/** Of PostgreSQL. */
+export interface WarehouseAccess {
+  /** Default: one in the server that all tests share. */
+  readonly database?: TestDatabase;
+  /** What runs connect to, if there is something in between. */
+  readonly port?: number;
+}
+
+export async function chaosWarehouse(kind: WarehouseKind, access: WarehouseAccess = {}): Promise<ChaosWarehouse> {
+  const at = kind === 'duckdb' ? await duckdb() : await postgres(kind, access);
   const tables = async (schema: string): Promise<ReadonlySet<string>> =>
     new Set((await at.query(`SELECT table_name AS name FROM information_schema.tables WHERE table_schema = '${schema}'`)).map(({ name }) => String(name)));
-  return { ...at, tables, leftovers: async () => [...(await strays(await tables('_tapline'))), ...(await sessions(at.database))] };
+  return { ...at, tables, leftovers: async () => [...strays(await tables('_tapline')), ...(await sessions(at.database))] };
 }
 
 type Engine = Omit<ChaosWarehouse, 'tables' | 'leftovers'>;
@@ -74,11 +84,11 @@ async function queryCopy(path: string, sql: string): Promise<WarehouseRow[]> {
   }
 }
 
-async function postgres(kind: Exclude<WarehouseKind, 'duckdb'>, server?: WarehouseServer): Promise<Engine> {
-  const database = server ? await server.postgres.createDatabase() : await testDatabase(kind === 'postgres18' ? 18 : 14);
+async function postgres(kind: Exclude<WarehouseKind, 'duckdb'>, { port, ...access }: WarehouseAccess): Promise<Engine> {
+  const database = access.database ?? (await testDatabase(kind === 'postgres18' ? 18 : 14));
   const { host, user, password, name } = database;
   const uri = new URL(database.url);
-  if (server) uri.port = String(server.network.port);
+  if (port !== undefined) uri.port = String(port);
   return {
     kind,
     uri: uri.href,

@@ -1,7 +1,7 @@
 /** The world of the spine's crash tests, into a warehouse: `events` with every version (append), `latest` merged by its key, `keyed` and `heap` replaced whole. */
 import type { TestDatabase } from '../services/postgres.js';
 import { createWorldInto, type World } from './world.js';
-import { chaosWarehouse, type ChaosWarehouse, type WarehouseKind, type WarehouseServer } from './warehouse-place.js';
+import { chaosWarehouse, type ChaosWarehouse, type WarehouseAccess, type WarehouseKind } from './warehouse-place.js';
 import { damage, duplicates } from './warehouse-verify.js';
 
 export interface WarehouseWorld extends World {
@@ -10,8 +10,8 @@ export interface WarehouseWorld extends World {
 
 export interface WarehouseWorldOptions {
   readonly kind: WarehouseKind;
-  /** For the warehouse; default: the one that all tests share. */
-  readonly server?: WarehouseServer;
+  /** To the warehouse, if it is PostgreSQL. */
+  readonly access?: WarehouseAccess;
   /** For the source. */
   readonly database?: TestDatabase;
   readonly rows?: number;
@@ -28,8 +28,8 @@ const seed = `
   END $$;
   CREATE TRIGGER mirrored AFTER INSERT OR UPDATE ON events FOR EACH ROW EXECUTE FUNCTION mirror();`;
 
-export async function createWarehouseWorld({ kind, server, ...options }: WarehouseWorldOptions): Promise<WarehouseWorld> {
-  const warehouse = await chaosWarehouse(kind, server);
+export async function createWarehouseWorld({ kind, access, ...options }: WarehouseWorldOptions): Promise<WarehouseWorld> {
+  const warehouse = await chaosWarehouse(kind, access);
   const world = await createWorldInto(
     {
       uri: warehouse.uri,
