@@ -15,6 +15,8 @@ export const Holds = z.looseObject({
   time: z.tuple([z.number(), z.number()]),
   /** Microseconds since 2000-01-01 00:00:00 (UTC where there is a zone), as text: they exceed 2^53. */
   timestamp: z.tuple([z.string(), z.string()]),
+  /** JSON is held as jsonb, whose text is PostgreSQL's own; absent = as it came. */
+  jsonb: z.boolean().optional(),
 });
 export type Holds = z.infer<typeof Holds>;
 

@@ -1,6 +1,8 @@
 /** The tool `digest`: rows and checksums of tables in one snapshot. Law: protocol/SPEC.md, "Digests". */
 import { isCdc, isChangeColumn } from '@tapline/catalog';
-import { literal } from '@tapline/postgres-client';
+import {
+  absentValue, asNumber, canonicalValue, columnHashes, identifier, keyHash, keyValues, literal, rangeOf, rowHash, type CanonicalColumn, type CanonicalValue,
+} from '@tapline/postgres-client';
 import {
   checksumText, configError, DigestRequest, streamKey, systemError, type ConfiguredStream, type DigestAnswer, type Holds, type RangeDigest, type RowDigest,
 } from '@tapline/protocol';
@@ -13,8 +15,7 @@ import type { Connection } from '../connection.js';
 import { source } from '../copy-statement.js';
 import { openPatiently } from '../patience.js';
 import { columnOf, label } from '../reading.js';
-import { findRelations, type Relation } from '../relations.js';
-import { absent, asNumber, columnHashes, keyHash, keyValues, rangeOf, rowHash, valueOf, type Value } from './canonical-sql.js';
+import { findRelations, type Relation, type RelationColumn } from '../relations.js';
 import { beginSnapshot } from './verify-snapshot.js';
 
 const answersAtOnce = 1_000;
@@ -37,8 +38,8 @@ interface PublishedTable {
 interface Table {
   /** With the publication's filter. */
   readonly from: string;
-  readonly key: readonly Value[];
-  readonly values: readonly Value[];
+  readonly key: readonly CanonicalValue[];
+  readonly values: readonly CanonicalValue[];
 }
 
 class Digester {
@@ -132,7 +133,7 @@ class Digester {
     const comes = (name: string): boolean => !published?.attnames || published.attnames.includes(name);
     const values = new Map(names.map((name) => {
       const column = columnOf(relation, name, configured.stream);
-      return [name, comes(name) ? valueOf(column, this.#holds) : absent(column)];
+      return [name, comes(name) ? canonicalValue(canonical(column), this.#holds) : absentValue];
     }));
     const keys = (configured.primary_key ?? configured.stream.source_defined_primary_key ?? []).flatMap(([name]) => values.get(name!) ?? []);
     const filter = published?.rowfilter ? ` WHERE ${published.rowfilter}` : '';
@@ -155,4 +156,12 @@ class Digester {
     const rows = found.map((row): RowDigest => ({ key: row.k, hash: row.h, copies: 1, columns: row.c, values: row.v }));
     for (let at = 0; at < rows.length; at += answersAtOnce) yield { is: 'rows', rows: rows.slice(at, at + answersAtOnce) };
   }
+}
+
+/** Of the rows of alias `s`. */
+function canonical({ name, type }: RelationColumn): CanonicalColumn {
+  const { logical, sqlName } = type;
+  return {
+    value: `s.${identifier(name)}`, type: logical, isText: ['"pg_catalog"."text"', '"pg_catalog"."varchar"'].includes(sqlName), isJson: sqlName === '"pg_catalog"."json"',
+  };
 }
