@@ -39,6 +39,12 @@ export interface Dialect {
   /** Every old value fits the new type. */
   widenColumn(table: TableName, column: string, type: ColumnType): string[];
   dropColumn(table: TableName, column: string): string[];
+  /** Makes the columns the table's primary key (NOT NULL), or puts a plain index on them. Nothing where the engine does without. */
+  addKey?(table: TableName, key: readonly string[], kind: 'primary' | 'index'): string[];
+  /** No primary key any more, whatever its name: its columns take nulls from now on, and have a plain index. */
+  dropKey?(table: TableName, key: readonly string[]): string[];
+  /** A table can be moved to another schema at no cost. False: tables of open generations lie beside those whose place they take. */
+  readonly movesBetweenSchemas?: boolean;
   dropTable(table: TableName): string[];
   /** After a load. */
   analyze(table: TableName): string[];

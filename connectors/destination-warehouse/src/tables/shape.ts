@@ -13,6 +13,8 @@ export interface TableColumn {
   readonly type: ColumnType;
   /** The member of the record's data whose values stand here now; undefined = one of ours, or a column that the source has no more. */
   readonly field: string | undefined;
+  /** The member for whose values it was made, and which it may hold again; undefined = one of ours. Absent = `field`. */
+  readonly origin?: string | undefined;
 }
 
 export interface TableShape {
@@ -23,6 +25,8 @@ export interface TableShape {
   readonly write: WriteMode;
   /** Names of columns; empty with `append`. */
   readonly key: readonly string[];
+  /** The key is declared as the table's primary key: no column of it was ever null. Only with `merge`. */
+  readonly primaryKey: boolean;
   /** Name of the column that decides before `_tapline_order` does. */
   readonly cursor: string | undefined;
   /** The stream tells deletions (`_ab_cdc_deleted_at`). */
@@ -34,6 +38,8 @@ export interface ColumnSource {
   readonly column: TableColumn;
   /** Name of the column in the file; undefined = null. */
   readonly from: string | undefined;
+  /** Its type in the file; undefined with `from`. Where it differs from the column's, the value is cast. */
+  readonly type: ColumnType | undefined;
   /** The file's type is another one, and not all of its values fit: what does not is null, and told. */
   readonly lossy: boolean;
 }
