@@ -3,6 +3,7 @@ export { LakeSink, type LakeSinkOptions } from './commit/lake-sink.js';
 export type { HeadOutcome, NewHead, ObjectStore, StoredHead } from './commit/object-store.js';
 export { streamFolder, sync8, syncFolder } from './commit/names.js';
 export { inParallel } from './commit/in-parallel.js';
+export { fenced } from './commit/fenced.js';
 export { generationKey, parseGenerationKey, parseHead } from './commit/head.js';
 export { planGenerations, replacedNow, retiredStates, type Completion, type Generations } from './commit/plan-commit.js';
 export { digestLake, type DigestLakeOptions } from './digest/digest-lake.js';
@@ -12,6 +13,7 @@ export type { ColumnarOptions, WriteColumnarRequest } from './ingest/options.js'
 export type { PartitionOption } from './ingest/partition.js';
 export { extraColumn, metaColumns, planColumns, unchangedColumn, type ColumnPlan, type PlannedColumn } from './convert/column-plan.js';
 export type { Compression } from './convert/copy-sql.js';
+export type { Refuse } from './convert/refuse-sql.js';
 export { ContentError, Engine, MemoryError, type EngineOptions } from './convert/engine.js';
 export { memoryLimit } from './convert/memory.js';
 export { sqlName, sqlString } from './convert/value-sql.js';

@@ -47,7 +47,7 @@ export interface ParquetFile {
   readonly partition: string;
   /**
    * It has a column `_tapline_unchanged` (VARCHAR), the last one: a JSON list of the names of columns (of the file) that are null because the
-   * source did not tell their value, which is as it was; null where there are none. Only with `ColumnarOptions.partial`, and only where a record of the file asks for it.
+   * source did not tell their value, which is as it was; null where there are none. Only with `ColumnarOptions.partial`, and not where no record of the file has any.
    */
   readonly unchanged: boolean;
 }

@@ -8,6 +8,8 @@ export const extraColumn = '_tapline_extra';
 /** Of files only: {@link ParquetFile.unchanged}. */
 export const unchangedColumn = '_tapline_unchanged';
 const orderColumn = '_tapline_order';
+/** No name of a column can hold it. */
+const unheld = /\0|\p{Surrogate}/gu;
 
 export interface PlannedColumn {
   /** The member of the record's `data`. */
@@ -45,9 +47,9 @@ export function planColumns(stream: AirbyteStream): ColumnPlan {
       ownOrder = true;
       continue;
     }
-    const name = freeName(field, taken, spelled);
+    const name = freeName(field.replace(unheld, '\ufffd'), taken, spelled);
     taken.add(name.toLowerCase());
-    if (name !== field) warnings.push(`stream ${streamKey(stream)}: the column "${field}" is written as "${name}", because its own name is taken or empty`);
+    if (name !== field) warnings.push(`stream ${streamKey(stream)}: the column "${field}" is written as "${name}", because its own name is taken, empty, or holds what no name of a column can`);
     columns.push({ field, name, type });
   }
   const leftOut = (stream['tapline'] as { left_out?: readonly string[] } | undefined)?.left_out ?? [];

@@ -9,6 +9,7 @@ import { planColumns, type ColumnPlan } from './column-plan.js';
 import { Converter } from './convert.js';
 import type { Partition } from './copy-sql.js';
 import { Engine } from './engine.js';
+import type { Refuse } from './refuse-sql.js';
 
 let directory: string;
 let engine: Engine;
@@ -24,16 +25,16 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function convertLines(plan: ColumnPlan, lines: readonly (string | Uint8Array)[], partition?: Partition) {
+async function convertLines(plan: ColumnPlan, lines: readonly (string | Uint8Array)[], { partition, refuse, unchanged = false }: { partition?: Partition; refuse?: Refuse; unchanged?: boolean } = {}) {
   const path = join(directory, `${++files}.jsonl`);
   const bytes = Buffer.concat(lines.map((line) => Buffer.concat([typeof line === 'string' ? Buffer.from(line) : line, Buffer.from('\n')])));
   await writeFile(path, bytes);
   logged = [];
   const converter = new Converter({
-    engine, directory: join(directory, `out${files}`), compression: 'zstd', rowGroupBytes: 1 << 20, log: (_level, message) => void logged.push(message),
+    engine, directory: join(directory, `out${files}`), compression: 'zstd', rowGroupBytes: 1 << 20, refuse, log: (_level, message) => void logged.push(message),
   });
   return await converter.convert({
-    stream: { name: 's' }, plan, partition,
+    stream: { name: 's' }, plan, partition, unchanged,
     input: { path, lines: lines.length, bytes: bytes.length, longestLine: Math.max(...lines.map((line) => Buffer.byteLength(line))) + 1, firstLine: 1 },
     stamp: { rawIdPrefix: 'abcdef12-0003-', generation: 3, syncId: 7, seq: 258, firstRow: 11, now: 1000 },
   });
@@ -252,12 +253,82 @@ describe("other people's records", () => {
   );
 });
 
+describe('values that a record calls unchanged', () => {
+  const record = (data: string, meta: string): string => `{"type":"RECORD","record":{"stream":"s","emitted_at":1,"data":${data},"meta":${meta}}}`;
+  const unchangedIn = async (plan: ColumnPlan, lines: readonly string[]): Promise<unknown[]> =>
+    (await readAll((await convertLines(plan, lines, { unchanged: true })).map(({ path }) => path))).map((row) => row['_tapline_unchanged']);
+  const plan = planColumns(typed({ id: 'int64', body: 'text', 'a "b"': 'text' }));
+
+  it('are named by their columns, null where there are none; what it changed stands beside them', async () => {
+    const lines = [
+      record('{"id":1}', '{"unchanged":["body","a \\"b\\""]}'), record('{"id":2,"body":"x"}', '{}'), record('{"id":3}', '{"unchanged":[]}'), record('{"id":4}', 'null'),
+      record('{"id":5}', '{"changes":[{"field":"body","change":"NULLED","reason":"r"}],"unchanged":["a \\"b\\""]}'),
+    ];
+    for (const reader of [plan, walked(plan)]) {
+      expect(await unchangedIn(reader, lines)).toEqual(['["body","a \\"b\\""]', null, null, null, '["a \\"b\\""]']);
+      const rows = await readAll((await convertLines(reader, lines, { unchanged: true })).map(({ path }) => path));
+      expect(rows.map(changesOf)).toEqual([[], [], [], [], [{ field: 'body', change: 'NULLED', reason: 'r' }]]);
+    }
+  });
+
+  it('are named by the column, where that has another name than the field; what no column holds is not named', async () => {
+    const renamed = planColumns(typed({ id: 'int64', _airbyte_meta: 'text' }));
+    expect(await unchangedIn(renamed, [record('{"id":1}', '{"unchanged":["_airbyte_meta","nobody"]}')])).toEqual(['["_airbyte_meta__2"]']);
+    const left = planColumns({ ...typed({ id: 'int64', body: 'text' }), tapline: { left_out: ['secret', "it's"] } });
+    for (const reader of [left, walked(left)]) expect(await unchangedIn(reader, [record('{"id":1}', '{"unchanged":["secret","body"]}'), record('{"id":1}', `{"unchanged":["it's"]}`)])).toEqual(['["body"]', null]);
+  });
+
+  it('are null, and nothing else, in a file that does not ask', async () => {
+    for (const reader of [plan, walked(plan)]) {
+      const [row] = await rowsOf(reader, [record('{"id":1}', '{"unchanged":["body"]}')]);
+      expect(row).toMatchObject({ id: 1n, body: null, _airbyte_meta: '{"sync_id":7,"changes":[]}' });
+      expect(Object.keys(row!)).not.toContain('_tapline_unchanged');
+    }
+  });
+});
+
+describe('values that the destination refuses', () => {
+  const refuse: Refuse = ({ kind }, value) => (kind === 'text' ? `contains(${value}, chr(0))` : kind === 'json' ? `contains(${value}, '\\u0000')` : kind === 'date' ? `${value} > DATE '9999-12-31'` : undefined);
+  const refused = (field: string): object => ({ field, change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' });
+  const converted = async (plan: ColumnPlan, lines: readonly string[]): Promise<ParquetRow[]> => await readAll((await convertLines(plan, lines, { refuse })).map(({ path }) => path));
+  const plan = planColumns(typed({ id: 'int64', note: 'text', day: 'date', doc: 'json' }));
+
+  it('are null, with an entry, whatever reads the lines; others of the row stay', async () => {
+    const lines = [
+      record('{"id":1,"note":"a\\u0000b","day":"12026-01-01","doc":"{\\"a\\":\\"\\\\u0000\\"}"}'), record('{"id":2,"note":"plain","day":"2026-01-01","doc":"[1]"}'),
+      record('{"id":3,"note":null,"day":null}'), record('{"id":"x","note":"\\u0000"}'),
+    ];
+    for (const reader of [plan, walked(plan)]) {
+      const rows = await converted(reader, lines);
+      expect(rows.map((row) => [row['id'], row['note'], row['doc']])).toEqual([[1n, null, null], [2n, 'plain', '[1]'], [3n, null, null], [null, null, null]]);
+      expect(rows.map((row) => row['day'] === null)).toEqual([true, false, true, true]);
+      expect(rows.map(changesOf)).toEqual([[refused('note'), refused('day'), refused('doc')], [], [], [refused('id'), refused('note')]]);
+    }
+  });
+
+  it('may lie in a file of their own, or in what nobody declared', async () => {
+    const long = 'x'.repeat(9 << 20);
+    const [row] = await converted(plan, [record(JSON.stringify({ id: 1, note: `\0${long}`, other: 1 })), record(JSON.stringify({ id: 2, note: long }))]);
+    expect(row).toMatchObject({ note: null, _tapline_extra: '{"other":1}' });
+    expect(changesOf(row!)).toEqual([refused('note')]);
+    const [extra, held] = await converted(walked(plan), [record('{"id":1,"other":"\\u0000"}'), record('{"id":1,"other":"x"}')]);
+    expect([extra!['_tapline_extra'], held!['_tapline_extra']]).toEqual([null, '{"other":"x"}']);
+    expect([extra, held].map((read) => changesOf(read!))).toEqual([[refused('_tapline_extra')], []]);
+  });
+
+  it('do not come back in what is said of them', async () => {
+    const odd = planColumns(typed({ 'a\0b': 'int64' }));
+    const [own, ours] = await converted(odd, [`{"type":"RECORD","record":{"stream":"s","emitted_at":1,"data":{},"meta":{"changes":[{"field":"a\\u0000b","change":"NULLED","reason":"r"}]}}}`, record('{"a\\u0000b":"x"}')]);
+    expect([own, ours].map((row) => changesOf(row!))).toEqual([[refused('_airbyte_meta')], [refused('a\ufffdb')]]);
+  });
+});
+
 describe('files', () => {
   it('lie in hive folders by the UTC day and hour, null in the default one', async () => {
     const plan = planColumns(typed({ at: 'timestamptz', date: 'text' }));
     const lines = ['"2026-11-20T23:30:00-02:00"', '"2026-11-20T07:59:59+00:00"', 'null', '"infinity"'].map((at) => record(`{"at":${at},"date":"own"}`));
     for (const reader of [plan, walked(plan)]) {
-      const written = await convertLines(reader, lines, { column: 'at', hour: true });
+      const written = await convertLines(reader, lines, { partition: { column: 'at', hour: true } });
       const partitions = Object.fromEntries(written.map((file) => [file.partition, file.rows]));
       expect(partitions).toEqual({
         'date=2026-11-21/hour=01': 1, 'date=2026-11-20/hour=07': 1, 'date=__HIVE_DEFAULT_PARTITION__/hour=__HIVE_DEFAULT_PARTITION__': 2,

@@ -5,6 +5,7 @@ import { collectGarbage, streamKey, systemError, type LogLevel, type StreamDescr
 import type { ColumnPlan } from './column-plan.js';
 import { copySql, partitionKeys, type Compression, type CopyRequest, type LargeCell, type Partition, type RowStamp } from './copy-sql.js';
 import { ContentError, MemoryError, type Engine } from './engine.js';
+import type { Refuse } from './refuse-sql.js';
 import type { Reader } from './value-sql.js';
 import { walkFile } from './walk-file.js';
 
@@ -15,6 +16,7 @@ export interface ConvertOptions {
   readonly compression: Compression;
   /** Raw bytes of lines that one row group holds, about: readers and writers keep a row group in memory. */
   readonly rowGroupBytes: number;
+  readonly refuse?: Refuse | undefined;
   readonly log: (level: LogLevel, message: string) => void;
 }
 
@@ -24,6 +26,8 @@ export interface ConvertRequest {
   readonly partition: Partition | undefined;
   readonly stamp: RowStamp;
   readonly input: SpooledLines;
+  /** A column `_tapline_unchanged` is written. */
+  readonly unchanged: boolean;
 }
 
 export interface SpooledLines {
@@ -92,7 +96,7 @@ export class Converter {
     const large: LargeCell[] = [];
     try {
       if (input.longestLine >= longLine) collectGarbage();
-      const walked = await walkFile({ input: input.path, output, plan, stream, streamName: key, firstLine: input.firstLine, largeFrom: input.longestLine < longLine ? Infinity : largeValue });
+      const walked = await walkFile({ input: input.path, output, plan, stream, streamName: key, firstLine: input.firstLine, unchanged: request.unchanged, largeFrom: input.longestLine < longLine ? Infinity : largeValue });
       large.push(...walked.large);
       if (walked.rows + walked.dropped !== input.lines) {
         throw systemError(`stream ${key}: ${input.lines} records were spooled, but ${walked.rows + walked.dropped} were read back`, { stream });
@@ -117,11 +121,12 @@ export class Converter {
   }
 
   async #copy(request: ConvertRequest, { reader, lines: input, extra, large }: CopyInput): Promise<ConvertedFile[]> {
-    const { plan, partition, stamp } = request;
+    const { plan, partition, stamp, unchanged } = request;
     await mkdir(this.#options.directory, { recursive: true });
     const output = join(this.#options.directory, `${++this.#files}${partition ? '' : '.parquet'}`);
     const copy: CopyRequest = {
-      input: input.path, output, plan, reader, extra, partition, stamp, large,
+      input: input.path, output, plan, reader, extra, unchanged, partition, stamp, large,
+      refuse: this.#options.refuse,
       longestLine: input.longestLine,
       compression: this.#options.compression,
       rowsPerGroup: rowsPerGroup(this.#options.rowGroupBytes, input.bytes / input.lines),

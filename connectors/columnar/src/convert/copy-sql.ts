@@ -1,6 +1,7 @@
 /** The one statement that turns a file of lines into Parquet. */
 import type { ColumnPlan } from './column-plan.js';
-import { extraColumn } from './column-plan.js';
+import { extraColumn, unchangedColumn } from './column-plan.js';
+import { refusalsOf, type Refusals, type Refuse } from './refuse-sql.js';
 import { mayFail, readType, sqlName, sqlString, valueSql, type Reader } from './value-sql.js';
 
 export interface CopyRequest {
@@ -11,6 +12,9 @@ export interface CopyRequest {
   readonly reader: Reader;
   /** A column `_tapline_extra` is written (and read, by the walked reader). */
   readonly extra: boolean;
+  /** A column `_tapline_unchanged` is written, of what `meta.unchanged` names. */
+  readonly unchanged: boolean;
+  readonly refuse: Refuse | undefined;
   /** Longest line of the input, in bytes. */
   readonly longestLine: number;
   readonly rowsPerGroup: number;
@@ -61,9 +65,10 @@ export function copySql(request: CopyRequest): string {
   return `COPY (${selectSql(request)}) TO ${sqlString(output)} (FORMAT parquet, COMPRESSION ${codec}, ROW_GROUP_SIZE ${rowsPerGroup}${by})`;
 }
 
-/** Three layers: members of the line (r), values (v), the row. */
+/** Three layers: members of the line (r), values (v), the row; between the last two what the destination refuses goes out. */
 function selectSql(request: CopyRequest): string {
-  const { plan, reader, extra, stamp, partition } = request;
+  const { plan, reader, extra, unchanged, stamp, partition } = request;
+  const refusals = refusalsOf(plan, request.refuse);
   const { columns } = plan;
   const raw = columns.map((column, i) => `record.data.${sqlName(memberName(column.field, i, reader))} AS r${i}`);
   const values = columns.map((column, i) => `${valueSql(column.type, `r${i}`, reader)} AS v${i}`);
@@ -74,20 +79,36 @@ function selectSql(request: CopyRequest): string {
   const first = [...raw, 'record.emitted_at AS e', 'record.meta.changes AS ch', `row_number() OVER () + ${stamp.firstRow - 1} AS n`];
   if (plan.ownOrder) first.push(`${own} AS own_order`);
   if (extra && reader === 'walked') first.push('record.extra AS x');
+  if (unchanged) first.push('record.meta.unchanged AS un');
   const emitted = `coalesce(e, ${stamp.now})`;
   const second = [...values, 'r.*', `make_timestamptz(${emitted} * 1000) AS extracted`];
   second.push(`${plan.ownOrder ? `coalesce(own_order, ${computed})` : computed} AS o`);
   const third = [...rows];
-  if (extra) third.push(`${reader === 'walked' ? 'x' : 'NULL::VARCHAR'} AS ${extraColumn}`);
+  if (extra) third.push(`${reader === 'walked' ? unlessSql(refusals.extra, 'x') : 'NULL::VARCHAR'} AS ${extraColumn}`);
   third.push(
-    `${sqlString(stamp.rawIdPrefix)} || o AS _airbyte_raw_id`, 'extracted AS _airbyte_extracted_at', `${metaSql(request)} AS _airbyte_meta`,
+    `${sqlString(stamp.rawIdPrefix)} || o AS _airbyte_raw_id`, 'extracted AS _airbyte_extracted_at', `${metaSql(request, refusals)} AS _airbyte_meta`,
     `${stamp.generation}::BIGINT AS _airbyte_generation_id`, 'o AS _tapline_order',
   );
+  if (unchanged) third.push(`${unchangedSql(plan)} AS ${unchangedColumn}`);
   if (partition) third.push(...partitionSql(request, partition));
   // A record without data is none: the walker counts and reports it.
   const where = columns.length > 0 || plan.ownOrder ? ' WHERE record.data IS NOT NULL' : '';
   const lines = largeSql(request, `SELECT ${first.join(', ')} FROM ${readSql(request)}${where}`);
-  return `SELECT ${third.join(', ')} FROM (SELECT ${second.join(', ')} FROM (${lines}) r)`;
+  return `SELECT ${third.join(', ')} FROM (${refusedSql(refusals, `SELECT ${second.join(', ')} FROM (${lines}) r`)})`;
+}
+
+const unlessSql = (refused: string | undefined, value: string): string => (refused === undefined ? value : `CASE WHEN ${refused} THEN NULL ELSE ${value} END`);
+
+/** In a layer of its own: an expression is not computed twice for it. */
+function refusedSql({ columns }: Refusals, values: string): string {
+  const replaced = columns.flatMap((refused, i) => (refused === undefined ? [] : [`${unlessSql(refused, `v${i}`)} AS v${i}`]));
+  return replaced.length === 0 ? values : `SELECT * REPLACE (${replaced.join(', ')}) FROM (${values})`;
+}
+
+/** The walker has put names of columns for those of fields; lines that need no walker name them alike. */
+function unchangedSql({ leftOut }: ColumnPlan): string {
+  const named = leftOut.length === 0 ? 'un' : `list_filter(un, lambda field: field NOT IN (${leftOut.map(sqlString).join(', ')}))`;
+  return `CASE WHEN len(${named}) > 0 THEN to_json(${named})::VARCHAR END`;
 }
 
 /** Puts the values that lie in files of their own where they belong. */
@@ -103,10 +124,10 @@ function largeSql({ large, plan, stamp }: CopyRequest, lines: string): string {
   return `SELECT * REPLACE (${replaced.join(', ')}) FROM (${lines})`;
 }
 
-function readSql({ input, plan, reader, extra, longestLine }: CopyRequest): string {
+function readSql({ input, plan, reader, extra, unchanged, longestLine }: CopyRequest): string {
   const members = plan.columns.map((column, i) => `${sqlName(memberName(column.field, i, reader))} ${readType(column.type, reader)}`);
   if (plan.ownOrder) members.push(`${sqlName(memberName('_tapline_order', plan.columns.length, reader))} VARCHAR`);
-  const record = ['emitted_at BIGINT', 'meta STRUCT(changes STRUCT(field VARCHAR, "change" VARCHAR, reason VARCHAR)[])'];
+  const record = ['emitted_at BIGINT', `meta STRUCT(changes STRUCT(field VARCHAR, "change" VARCHAR, reason VARCHAR)[]${unchanged ? ', unchanged VARCHAR[]' : ''})`];
   if (members.length > 0) record.push(`data STRUCT(${members.join(', ')})`);
   if (extra && reader === 'walked') record.push('extra VARCHAR');
   return `read_json(${sqlString(input)}, format = 'newline_delimited', records = true, auto_detect = false, maximum_object_size = ${longestLine + 1024}, `
@@ -117,16 +138,25 @@ function readSql({ input, plan, reader, extra, longestLine }: CopyRequest): stri
 export const memberName = (field: string, index: number, reader: Reader): string => (reader === 'raw' ? field : `c${index}`);
 
 /** Nearly every row has the same constant; the list of changes is built for the others alone. */
-function metaSql({ plan, reader, stamp }: CopyRequest): string {
+function metaSql({ plan, reader, extra, refuse, stamp }: CopyRequest, refusals: Refusals): string {
   const syncId = stamp.syncId === undefined ? '' : `"sync_id":${stamp.syncId},`;
-  const lost = plan.columns.flatMap((column, i) => (mayFail(column.type, reader) ? [{ field: column.field, test: `r${i} IS NOT NULL AND v${i} IS NULL` }] : []));
+  const lost = plan.columns.flatMap((column, i) =>
+    (mayFail(column.type, reader) || refusals.columns[i] !== undefined ? [{ field: column.field, test: `r${i} IS NOT NULL AND v${i} IS NULL` }] : []));
+  if (extra && reader === 'walked' && refusals.extra !== undefined) lost.push({ field: extraColumn, test: refusals.extra });
   // Text put together: lists of structs would cost the planner a millisecond, which is what a small file costs as a whole.
-  const entry = (field: string): string => sqlString(JSON.stringify({ field, change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' }));
+  const named = (field: string): string => (refuse ? field.replace(unheld, '\ufffd') : field);
+  const entry = (field: string): string => sqlString(JSON.stringify({ field: named(field), change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' }));
   const entries = lost.map(({ field, test }) => `CASE WHEN ${test} THEN ${entry(field)} END`);
-  const made = `concat_ws(',', ${['CASE WHEN len(ch) > 0 THEN (to_json(ch)::VARCHAR)[2:-2] END', ...entries].join(', ')})`;
+  const told = 'to_json(ch)::VARCHAR';
+  const refused = refusals.changes(told);
+  const own = refused === undefined ? '' : `WHEN len(ch) > 0 AND (${refused}) THEN ${entry('_airbyte_meta')} `;
+  const made = `concat_ws(',', ${[`CASE ${own}WHEN len(ch) > 0 THEN (${told})[2:-2] END`, ...entries].join(', ')})`;
   const any = ['len(ch) > 0', ...lost.map(({ test }) => `(${test})`)].join(' OR ');
   return `CASE WHEN ${any} THEN ${sqlString(`{${syncId}"changes":[`)} || ${made} || ']}' ELSE ${sqlString(`{${syncId}"changes":[]}`)} END`;
 }
+
+/** In a name of a field: what not every destination's JSON holds. */
+const unheld = /\0|\p{Surrogate}/gu;
 
 function partitionSql({ plan }: CopyRequest, partition: Partition): string[] {
   const index = plan.columns.findIndex((column) => column.name === partition.column);

@@ -25,6 +25,8 @@ export interface WalkRequest {
   readonly streamName: string;
   /** Number of the first line among the stream's records of this run, from 1: for messages. */
   readonly firstLine: number;
+  /** What a record calls unchanged is kept, too. */
+  readonly unchanged: boolean;
   /** Values of so many bytes and more go to files of their own. */
   readonly largeFrom: number;
 }
@@ -34,7 +36,7 @@ const pieceBytes = 1 << 20;
 
 /** Throws a protocol error that names the stream and the line's number for a line that is no record; never its content. */
 export async function walkFile(request: WalkRequest): Promise<WalkedFile> {
-  const walker = new RecordWalker(request.plan, request.largeFrom);
+  const walker = new RecordWalker(request.plan, request);
   const large: LargeCell[] = [];
   const undeclared = new Set<string>();
   let [rows, dropped, longestLine, line] = [0, 0, 0, request.firstLine];

@@ -33,6 +33,13 @@ export type WalkResult = WalkedRecord | 'malformed' | 'no_data';
 /** Thrown while walking; never leaves this file. */
 class Malformed extends Error {}
 
+export interface WalkerOptions {
+  /** Values of so many bytes and more come out apart. */
+  readonly largeFrom?: number;
+  /** Names of columns that a record's `meta.unchanged` has come out, too. */
+  readonly unchanged?: boolean;
+}
+
 interface Slot {
   readonly index: number;
   readonly type: LogicalType;
@@ -52,16 +59,19 @@ export class RecordWalker {
   #hasData = false;
   #emittedAt = 'null';
   #changes: Change[] = [];
+  #unchanged: readonly string[] = none;
   #values: (string | undefined)[] = [];
   #extras = new Map<string, string>();
   #lost = new Set<string>();
   #large: LargeValue[] = [];
   readonly #largeFrom: number;
   readonly #leftOut: ReadonlySet<string>;
+  /** Columns by field, where what a record calls unchanged is wanted. */
+  readonly #columns: ReadonlyMap<string, string> | undefined;
 
-  /** Values of `largeFrom` bytes and more come out apart. */
-  constructor(plan: ColumnPlan, largeFrom = Infinity) {
+  constructor(plan: ColumnPlan, { largeFrom = Infinity, unchanged = false }: WalkerOptions = {}) {
     this.#largeFrom = largeFrom;
+    this.#columns = unchanged ? new Map(plan.columns.map(({ field, name }) => [field, name])) : undefined;
     this.#leftOut = new Set(plan.leftOut.map(bytesOf));
     plan.columns.forEach(({ field, type }, index) => this.#addSlot(field, { index, type }));
     if (plan.ownOrder) this.#addSlot('_tapline_order', { index: plan.columns.length, type: { kind: 'text' } });
@@ -96,6 +106,7 @@ export class RecordWalker {
     this.#hasData = false;
     this.#emittedAt = 'null';
     this.#changes = [];
+    this.#unchanged = none;
     return this.#members(start, this.#record);
   };
 
@@ -110,9 +121,17 @@ export class RecordWalker {
     }
     const stop = this.#skip(start);
     if (key === 'emitted_at') this.#emittedAt = milliseconds(this.#text.slice(start, stop));
-    if (key === 'meta') this.#changes = ownChanges(this.#line.toString('utf8', start, stop));
+    if (key === 'meta') this.#meta(this.#line.toString('utf8', start, stop));
     return stop;
   };
+
+  #meta(text: string): void {
+    const meta = JSON.parse(text) as { changes?: unknown; unchanged?: unknown } | null;
+    this.#changes = ownChanges(meta?.changes);
+    const columns = this.#columns;
+    const named = columns && Array.isArray(meta?.unchanged) ? meta.unchanged : none;
+    this.#unchanged = named.flatMap((field: unknown) => columns?.get(field as string) ?? []);
+  }
 
   readonly #datum: Visit = (key, start) => {
     const slot = this.#slots.get(key);
@@ -217,7 +236,8 @@ export class RecordWalker {
       const value = this.#values[i];
       if (value !== undefined) data += (data === '' ? '' : ',') + this.#prefixes[i]! + value;
     }
-    const meta = this.#changes.length === 0 ? '' : `,"meta":{"changes":${bytesOf(wellFormed(JSON.stringify(this.#changes)))}}`;
+    const unchanged = this.#unchanged.length === 0 ? '' : `,"unchanged":${JSON.stringify(this.#unchanged)}`;
+    const meta = this.#changes.length === 0 && unchanged === '' ? '' : `,"meta":{"changes":${bytesOf(wellFormed(JSON.stringify(this.#changes) + unchanged))}}`;
     let extra = '';
     if (this.#extras.size > 0) {
       // Keys and values are bytes here: what JSON.stringify escapes is the same in either.
@@ -287,8 +307,7 @@ function milliseconds(raw: string): string {
   return Number.isSafeInteger(value) && raw !== 'null' && Math.abs(value) <= 8.64e15 ? String(value) : 'null';
 }
 
-function ownChanges(meta: string): Change[] {
-  const changes = (JSON.parse(meta) as { changes?: unknown } | null)?.changes;
+function ownChanges(changes: unknown): Change[] {
   if (!Array.isArray(changes)) return [];
   const text = (value: unknown): string => (typeof value === 'string' ? value : '');
   return changes.map((change: Record<string, unknown> | null) => ({ field: text(change?.['field']), change: text(change?.['change']), reason: text(change?.['reason']) }));

@@ -127,7 +127,7 @@ export class Ingest {
   }
 
   #addLane(configured: ConfiguredStream): Lane {
-    const lane = new Lane(configured, this.#generations.current(streamKey(configured.stream)), this.#request.options.partition);
+    const lane = new Lane(configured, this.#generations.current(streamKey(configured.stream)), this.#request.options);
     this.#lanes.set(lane.key, lane);
     const names = this.#names.get(lane.stream.name) ?? [];
     this.#names.set(lane.stream.name, [...names, lane.key]);

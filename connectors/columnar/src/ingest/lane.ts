@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { streamKey, type AirbyteStream, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
 import { planColumns } from '../convert/column-plan.js';
 import type { StreamSchema } from '../sink.js';
-import { partitionOf, type PartitionOption } from './partition.js';
+import type { ColumnarOptions } from './options.js';
+import { partitionOf } from './partition.js';
 import type { Partition } from '../convert/copy-sql.js';
 import { Spool } from './spool.js';
 
@@ -17,6 +18,8 @@ export interface ChunkLimit {
 const MB = 1 << 20;
 /** Rows so wide that few of them fill the engine's memory: smaller chunks. */
 const wideLine = 512 << 10;
+
+type LaneOptions = Pick<ColumnarOptions, 'partition' | 'partial'>;
 
 export class Lane {
   readonly key: string;
@@ -35,18 +38,18 @@ export class Lane {
   #records = 0;
   #ratio = 0.15;
   #rows = { seq: 0, next: 1 };
-  readonly #partitionOption: PartitionOption | undefined;
+  readonly #options: LaneOptions;
 
-  constructor(configured: ConfiguredStream, generation: number, partition: PartitionOption | undefined) {
+  constructor(configured: ConfiguredStream, generation: number, options: LaneOptions) {
     const { name, namespace } = configured.stream;
     this.stream = namespace ? { name, namespace } : { name };
     this.key = streamKey(this.stream);
     this.syncId = configured.sync_id ?? undefined;
     this.generation = generation;
-    this.#partitionOption = partition;
+    this.#options = options;
     this.#stream = configured.stream;
     this.schema = { configured, plan: planColumns(configured.stream) };
-    this.partition = partitionOf(this.key, this.schema.plan, partition);
+    this.partition = partitionOf(this.key, this.schema.plan, options.partition);
   }
 
   /** The form of the records that follow; what is not told stays as it was. A column that is declared no more stays, null: files of one stream differ only by what was added. */
@@ -58,7 +61,7 @@ export class Lane {
     this.#stream = next;
     this.schema = { configured, plan };
     if (isDeepStrictEqual(plan, schema.plan) && isDeepStrictEqual(meaningOf(configured), meaningOf(schema.configured))) return;
-    this.partition = partitionOf(this.key, plan, this.#partitionOption);
+    this.partition = partitionOf(this.key, plan, this.#options.partition);
     this.#end();
   }
 
@@ -81,7 +84,7 @@ export class Lane {
   append(bytes: Buffer, lines: number, longestLine: number, path: () => string, limit: ChunkLimit): Spool | undefined {
     let spool = this.spools.at(-1);
     if (!spool || spool.full) {
-      spool = new Spool({ path: path(), schema: this.schema, generation: this.generation, firstLine: this.#records + 1 });
+      spool = new Spool({ path: path(), schema: this.schema, generation: this.generation, firstLine: this.#records + 1, partial: this.#options.partial ?? false });
       this.spools.push(spool);
     }
     spool.append(bytes, lines, longestLine);

@@ -2,6 +2,7 @@ import type { LogLevel, ConfiguredCatalog, Session } from '@tapline/protocol';
 import type { Output } from '@tapline/sdk';
 import type { Readable } from 'node:stream';
 import type { Compression } from '../convert/copy-sql.js';
+import type { Refuse } from '../convert/refuse-sql.js';
 import type { Sink } from '../sink.js';
 import type { PartitionOption } from './partition.js';
 
@@ -34,6 +35,13 @@ export interface ColumnarOptions {
   readonly rowGroupBytes?: number | undefined;
   readonly compression?: Compression | undefined;
   readonly partition?: PartitionOption | undefined;
+  /**
+   * Records may leave values out that are as they were (`meta.unchanged`): their files say which ({@link ParquetFile.unchanged}).
+   * Without it such a value is null. Default false.
+   */
+  readonly partial?: boolean | undefined;
+  /** {@link Refuse}. Default: nothing is refused. */
+  readonly refuse?: Refuse | undefined;
   /** For the engine. Default: 128 MB a worker, at most half of what the process may use. */
   readonly memoryBytes?: number | undefined;
   /** Conversions at a time, one core each. Default: the cores, at most 2. */

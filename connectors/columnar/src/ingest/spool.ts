@@ -10,12 +10,17 @@ const copyBytes = 1 << 20;
 /** One line so long fills a block alone: it is written as it is. */
 const uncopied = 4 << 20;
 
+/** Found in a value it costs a column of nulls, and no more. */
+const unchangedMember = Buffer.from('"unchanged"');
+
 export interface SpoolOrigin {
   readonly path: string;
   readonly schema: StreamSchema;
   readonly generation: number;
   /** Number of its first line among the stream's records of this run, from 1. */
   readonly firstLine: number;
+  /** Lines that name what is unchanged are looked for. */
+  readonly partial: boolean;
 }
 
 /** Where the rows stand in `_tapline_order`; given once no line can come before them any more. */
@@ -29,6 +34,8 @@ export class Spool {
   readonly schema: StreamSchema;
   readonly generation: number;
   readonly firstLine: number;
+  /** A line may name values that are unchanged. */
+  unchanged = false;
   lines = 0;
   bytes = 0;
   longestLine = 0;
@@ -38,6 +45,7 @@ export class Spool {
   position: SpoolPosition | undefined;
   /** Takes no more lines. */
   full = false;
+  readonly #partial: boolean;
   #slab: Slab | undefined;
   /** In memory: waiting to be written, or being written. */
   pendingBytes = 0;
@@ -48,6 +56,7 @@ export class Spool {
     this.schema = origin.schema;
     this.generation = origin.generation;
     this.firstLine = origin.firstLine;
+    this.#partial = origin.partial;
   }
 
   /** True if no STATE divides it: all of it is before the last one, or all after. */
@@ -60,6 +69,7 @@ export class Spool {
     this.bytes += bytes.length;
     this.lines += lines;
     if (longestLine > this.longestLine) this.longestLine = longestLine;
+    if (this.#partial && !this.unchanged) this.unchanged = bytes.includes(unchangedMember);
     if (bytes.length >= uncopied) {
       void this.write();
       void this.#put(bytes, () => undefined);
@@ -102,7 +112,8 @@ export class Spool {
 
   /** Cuts the lines after the last STATE off into a spool of their own; this one takes no more. */
   split(path: string): Spool {
-    const tail = new Spool({ path, schema: this.schema, generation: this.generation, firstLine: this.firstLine + this.sealedLines });
+    const tail = new Spool({ path, schema: this.schema, generation: this.generation, firstLine: this.firstLine + this.sealedLines, partial: this.#partial });
+    tail.unchanged = this.unchanged;
     tail.lines = this.lines - this.sealedLines;
     tail.bytes = this.bytes - this.sealedBytes;
     tail.longestLine = this.longestLine;

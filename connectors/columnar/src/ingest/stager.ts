@@ -86,12 +86,13 @@ export class Stager {
 
   async #stage(spool: Spool, lane: Lane): Promise<Staged[]> {
     await spool.write();
-    const { schema, generation } = spool;
+    const { schema, generation, unchanged } = spool;
     const { seq, firstRow } = spool.position!;
     const files = await this.#converter.convert({
       stream: lane.stream,
       plan: spool.schema.plan,
       partition: lane.partition,
+      unchanged,
       input: { path: spool.path, lines: spool.lines, bytes: spool.bytes, longestLine: spool.longestLine, firstLine: spool.firstLine },
       stamp: {
         rawIdPrefix: `${this.#sync8}-${String(spool.generation).padStart(4, '0')}-`,
@@ -103,7 +104,7 @@ export class Stager {
     // One after the other: the next spool is converted meanwhile, and a store seldom takes two files faster than one.
     const staged: Staged[] = [];
     for (const { path, rows, bytes, partition } of files) {
-      staged.push(await this.#sink.stage({ stream: lane.stream, schema, generation, path, rows, bytes, partition, unchanged: false }));
+      staged.push(await this.#sink.stage({ stream: lane.stream, schema, generation, path, rows, bytes, partition, unchanged }));
       await rm(path, { force: true });
     }
     return staged;

@@ -564,6 +564,32 @@ describe('rows of change data capture', () => {
   });
 });
 
+describe('values that did not change, into a sink that keeps its own', () => {
+  const partly = (stream: string, id: number): string => record(stream, id).replace(/\}\}$/, ',"meta":{"unchanged":["note"]}}}').replace(',"note":""', '');
+  const marks = async (): Promise<unknown[]> => await Promise.all(sink.commits.flatMap(({ staged }) => staged).map(async ({ name, unchanged, stream }) => {
+    const rows = await readAll([sink.files.get(name)!]);
+    return [stream.name, unchanged, rows.map((row) => row['_tapline_unchanged'])];
+  }));
+
+  it('are named in the files of those records, and no other file says anything', async () => {
+    await run([record('a', 1), partly('a', 2), record('b', 3), globalState], { options: { partial: true } });
+    expect(await marks()).toEqual([['a', true, [null, '["note"]']], ['b', false, [undefined]]]);
+  });
+
+  it('are named on either side of a state that divides them', async () => {
+    const destination = start({ options: { partial: true, flush: { ms: 50 } } });
+    destination.send(partly('a', 1), state('a', 1), partly('a', 2), record('a', 3), complete('a'));
+    await vi.waitFor(() => expect(sink.calls).toContain('echo 1'));
+    await destination.end();
+    expect(await marks()).toEqual([['a', true, ['["note"]']], ['a', true, ['["note"]', null]]]);
+  });
+
+  it('are null for any other sink', async () => {
+    await run([partly('a', 1), globalState]);
+    expect(await marks()).toEqual([['a', false, [undefined]]]);
+  });
+});
+
 describe('failures', () => {
   it('of a commit end the run: no echo, no further commit', async () => {
     sink.hook = (call) => {
