@@ -7,6 +7,8 @@ import { bodyOf, blockSpan, deletedStep, lastStep, padOf, rolledBack, tables, ty
 const streams = Object.fromEntries(tables.map((table) => [`"${table}"`, `public/${table}/`]));
 
 export interface Expectation {
+  /** Where the load is, at whatever point. */
+  readonly source?: TestDatabase;
   /** Rows of earlier blocks may be there by the copy, at the step that it saw; of later ones every step is. */
   readonly firstStreamedBlock?: number;
   /** The load has finished and a run has caught up since: nothing is missing at the end either. */

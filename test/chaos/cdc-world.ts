@@ -1,6 +1,6 @@
 /**
  * What the crash tests of change data capture run on: a database under random load, a network that can fail between it and the
- * source, a folder as the lake, and a sync that either catches up and ends, or goes on.
+ * source, a place where the changes arrive (a folder, as a lake), and a sync that either catches up and ends, or goes on.
  */
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import { startPostgres, type PostgresServer } from '../services/postgres.js';
 import type { PostgresVersion } from '../services/postgres-binaries.js';
 import type { TestDatabase } from '../services/test-database.js';
 import { createLoad, type CdcLoad, type LoadOptions } from './cdc-load.js';
-import { damage } from './cdc-verify.js';
+import { damage, type Expectation } from './cdc-verify.js';
 import { halfWritten, leftovers } from './state-directory.js';
 
 /** A server of the test's own, that it may kill, and the way to it. */
@@ -51,9 +51,26 @@ export interface StartOptions {
   readonly args?: readonly string[];
 }
 
+/** Where the changes arrive, and what is looked at there. */
+export interface CdcPlace {
+  /** As `--dest` takes it. */
+  readonly uri: string;
+  /** The destination's package, and its configuration: for the one that fails as planned. */
+  readonly destination: string;
+  readonly config: object;
+  /** What else a run into it is told. */
+  readonly args: readonly string[];
+  damage(expected: Expectation): Promise<string[]>;
+  dispose(): Promise<void>;
+}
+
+/** With a lake, or whatever else the changes arrive in. */
+export interface CdcLakeWorld extends CdcWorld {
+  readonly lake: Lake;
+}
+
 export interface CdcWorld {
   readonly database: TestDatabase;
-  readonly lake: Lake;
   readonly load: CdcLoad;
   readonly faulty: FaultyDestination;
   readonly directory: string;
@@ -71,7 +88,7 @@ export interface CdcWorld {
   connectorsGone(): Promise<void>;
   /** To be called once a run has ended well after the load began: from here on every step of a new row has to come. */
   copied(): Promise<void>;
-  /** What is doubled, damaged or out of order in the lake, at any moment when no process of the sync runs. */
+  /** What is doubled, damaged or out of order where the changes arrive, at any moment when no process of the sync runs. */
   damage(): Promise<string[]>;
   /** Besides, what is missing, once the load has finished and a run has caught up; and what runs that ended left behind. */
   finalDamage(): Promise<string[]>;
@@ -80,13 +97,22 @@ export interface CdcWorld {
 
 export const syncName = 'cdc';
 
-export async function createCdcWorld(server: CdcServer, options: LoadOptions): Promise<CdcWorld> {
-  const database = await server.postgres.createDatabase();
+export async function createCdcWorld(server: CdcServer, options: LoadOptions): Promise<CdcLakeWorld> {
   const lake = await folderLake();
+  const world = await createCdcWorldInto(
+    { uri: lake.uri, destination: '@tapline/destination-s3', config: { path: lake.uri }, args: [], damage: (expected) => damage(lake, expected), dispose: () => lake.dispose() },
+    server,
+    options,
+  );
+  return { ...world, lake };
+}
+
+export async function createCdcWorldInto(place: CdcPlace, server: CdcServer, options: LoadOptions): Promise<CdcWorld> {
+  const database = await server.postgres.createDatabase();
   const directory = await mkdtemp(join(tmpdir(), 'tapline-cdc-'));
   const stateDir = join(directory, 'state');
   const load = await createLoad(database, options);
-  const faulty = await faultyDestination(directory, { path: lake.uri });
+  const faulty = await faultyDestination(directory, place);
   const source = new URL(database.url);
   if (server.network) source.port = String(server.network.port);
   source.search = new URLSearchParams({ schemas: 'public', replication: 'cdc', connect_timeout: '3', snapshot_range_bytes: '65536' }).toString();
@@ -95,8 +121,8 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
   const begin = (given: StartOptions = {}): Running => {
     const run = start(
       [
-        'sync', '--source', source.href, ...(given.faulty ? ['--dest', faulty.uri, '--dest-config', faulty.config] : ['--dest', lake.uri]),
-        '--sync', syncName, '--state-dir', stateDir, '--json', '--verbose', '--flush', '200ms', ...(given.continuous ? ['--continuous'] : []), ...(given.args ?? []),
+        'sync', '--source', source.href, ...(given.faulty ? ['--dest', faulty.uri, '--dest-config', faulty.config] : ['--dest', place.uri]),
+        '--sync', syncName, '--state-dir', stateDir, '--json', '--verbose', '--flush', '200ms', ...(given.continuous ? ['--continuous'] : []), ...place.args, ...(given.args ?? []),
       ],
       { cwd: directory, ...(given.failpoints ? { env: { TAPLINE_FAILPOINTS: given.failpoints.join(',') } } : {}) },
     );
@@ -106,7 +132,6 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
   const saved = () => readFile(join(stateDir, syncName, 'state.json'), 'utf8').then((text) => JSON.parse(text) as { state_id: number; states: string[] }, () => undefined);
   const world: CdcWorld = {
     database,
-    lake,
     load,
     faulty,
     directory,
@@ -135,9 +160,9 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
     async copied() {
       firstStreamedBlock ??= await load.nextBlock();
     },
-    damage: async () => [...(await confirmedTooFar(database, (await saved())?.states)), ...(await damage(lake, firstStreamedBlock === undefined ? {} : { firstStreamedBlock })), ...(await halfWritten(stateDir))],
+    damage: async () => [...(await confirmedTooFar(database, (await saved())?.states)), ...(await place.damage({ source: database, ...(firstStreamedBlock === undefined ? {} : { firstStreamedBlock }) })), ...(await halfWritten(stateDir))],
     finalDamage: async () => [
-      ...(await damage(lake, { finished: database, ...(firstStreamedBlock === undefined ? {} : { firstStreamedBlock }) })),
+      ...(await place.damage({ source: database, finished: database, ...(firstStreamedBlock === undefined ? {} : { firstStreamedBlock }) })),
       ...(await leftovers(stateDir, database.password)),
       ...(await slots(database)),
     ],
@@ -148,7 +173,7 @@ export async function createCdcWorld(server: CdcServer, options: LoadOptions): P
       await world.connectorsGone();
       await dropSlots(database);
       await database.drop();
-      await lake.dispose();
+      await place.dispose();
       await rm(directory, { recursive: true, force: true });
     },
   };

@@ -8,7 +8,7 @@ import { queryLake } from '../harness/query.js';
 import { rowsOf } from '../harness/lake.js';
 import type { Outcome } from '../harness/tapline.js';
 import { explain } from '../harness/workspace.js';
-import { createCdcWorld, startCdcServer, syncName, type CdcServer, type CdcWorld, type StartOptions } from './cdc-world.js';
+import { createCdcWorld, startCdcServer, syncName, type CdcServer, type CdcLakeWorld, type StartOptions } from './cdc-world.js';
 
 const full = process.env['CHAOS'] === 'full';
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => server?.stop());
 
-async function worldOf(seed: string, options: { largest?: number; writers?: number } = {}): Promise<CdcWorld> {
+async function worldOf(seed: string, options: { largest?: number; writers?: number } = {}): Promise<CdcLakeWorld> {
   const world = await createCdcWorld(server, { seed, pauseMs: 0, largest: 600, writers: 2, ...options });
   onTestFinished(() => world.dispose());
   return world;
@@ -31,14 +31,14 @@ async function succeeded(run: Promise<Outcome>): Promise<Outcome> {
 }
 
 /** Every row at its last step, a run that catches up, and nothing wrong. */
-async function settled(world: CdcWorld, options?: StartOptions): Promise<void> {
+async function settled(world: CdcLakeWorld, options?: StartOptions): Promise<void> {
   await world.load.finish();
   await succeeded(world.sync(options));
   expect(await world.finalDamage()).toEqual([]);
 }
 
 /** Runs into the named step; resolves when the process that came by is dead. */
-async function dies(world: CdcWorld, point: string): Promise<Outcome> {
+async function dies(world: CdcLakeWorld, point: string): Promise<Outcome> {
   const marker = join(world.directory, 'fired');
   const outcome = await world.sync({ failpoints: [`${point}:kill>${marker}`], args: ['--retries', '0'] });
   const pid = Number(await readFile(marker, 'utf8').catch(() => expect.fail(`${point} was never reached\n${explain(outcome)}`)));
@@ -111,7 +111,7 @@ describe('the copy and the stream meet exactly', () => {
 
 describe('what is in the log before it is visible', () => {
   /** A commit that waits for a standby that is not there: its record is in the log, and nobody sees its rows. `done` once released. */
-  async function hanging(world: CdcWorld, ...statements: string[]): Promise<{ release(): Promise<void> }> {
+  async function hanging(world: CdcLakeWorld, ...statements: string[]): Promise<{ release(): Promise<void> }> {
     const { database } = world;
     // Whatever else commits meanwhile waits for nobody.
     await database.query(`ALTER DATABASE ${database.name} SET synchronous_commit = local`);
@@ -242,7 +242,7 @@ describe('the log as it is', () => {
 });
 
 describe('a slot that is not the one that was left', () => {
-  const slotOf = async (world: CdcWorld): Promise<string> => {
+  const slotOf = async (world: CdcLakeWorld): Promise<string> => {
     const [row] = await world.database.query<{ name: string }>('SELECT slot_name AS name FROM pg_replication_slots WHERE database = current_database()');
     return row!.name;
   };

@@ -1,4 +1,4 @@
-/** A destination that fails in the ways that networks and disks do: destination-s3 in a wrapper that spoils what goes in and out. */
+/** A destination that fails in the ways that networks and disks do: a destination of ours in a wrapper that spoils what goes in and out. */
 import { createRequire } from 'node:module';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -22,8 +22,8 @@ export interface FaultyDestination {
   readonly marker: string;
 }
 
-/** `options`: the configuration of destination-s3. */
-export async function faultyDestination(directory: string, options: object): Promise<FaultyDestination> {
+/** `destination`: its package, whose executable has the same name; `config`: its configuration. */
+export async function faultyDestination(directory: string, { destination, config: options }: { readonly destination: string; readonly config: object }): Promise<FaultyDestination> {
   const folder = join(directory, 'faulty');
   await mkdir(folder, { recursive: true });
   const path = join(folder, 'destination-faulty');
@@ -31,7 +31,7 @@ export async function faultyDestination(directory: string, options: object): Pro
   const marker = join(folder, 'struck');
   const config = join(folder, 'config.json');
   await writeFile(config, JSON.stringify(options));
-  const program = createRequire(join(workspaceRoot, 'test', 'package.json')).resolve('@tapline/destination-s3/package.json').replace('package.json', 'bin/destination-s3.js');
+  const program = createRequire(join(workspaceRoot, 'test', 'package.json')).resolve(`${destination}/package.json`).replace('package.json', `bin/${destination.slice(destination.indexOf('/') + 1)}.js`);
   await writeFile(path, script(program, planned, marker));
   await chmod(path, 0o755);
   return { uri: `exec:${path}`, config, marker, plan: (fault) => writeFile(planned, fault) };
