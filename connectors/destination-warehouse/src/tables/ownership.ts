@@ -32,10 +32,13 @@ export interface FoundForOurs {
   readonly relation: ExistingRelation | undefined;
   readonly dialect: Dialect;
   readonly location: string;
+  /** Another table takes its place: what became of its columns does not matter. */
+  readonly replaced: boolean;
 }
 
 /** For a table that is recorded. Returns the columns that somebody added to it. */
-export function requireOurs(stream: StreamDescriptor, shape: TableShape, { relation, dialect, location }: FoundForOurs): readonly string[] {
+export function requireOurs(stream: StreamDescriptor, shape: TableShape, { relation, dialect, location, replaced }: FoundForOurs): readonly string[] {
+  if (replaced && (!relation || relation.kind === 'table')) return [];
   const name = streamKey(stream);
   const label = tableLabel(shape.table);
   if (!relation) {

@@ -3,6 +3,7 @@
  * `_tapline._tapline_columns`. What they say changes in the transaction that changes the tables, so they are never at odds.
  */
 import { formatLogicalType, parseLogicalType } from '@tapline/catalog';
+import { generationKey } from '@tapline/columnar';
 import { streamKey, systemError, type StreamDescriptor } from '@tapline/protocol';
 import type { ColumnType, NewColumn, TableName } from '../dialects/dialect.js';
 import type { Row, Scalar, Warehouse } from '../warehouse.js';
@@ -21,6 +22,8 @@ export interface RegisteredTable {
 export interface RegistryOptions {
   /** The sync's name. */
   readonly sync: string;
+  /** Of schemas and tables. */
+  readonly patterns?: NamePatterns | undefined;
 }
 
 const tablesTable: TableName = { schema: ownSchema, table: '_tapline_tables' };
@@ -45,12 +48,19 @@ const rowsAtOnce = 1000;
 export class Registry {
   readonly #warehouse: Warehouse;
   readonly #sync: string;
+  readonly #patterns: NamePatterns;
   /** By the table's identity. */
   #tables = new Map<string, RegisteredTable>();
+  readonly #declared = new Map<string, StreamDescriptor>();
+  /** By stream, of this run. */
+  #names: Map<string, TableName> | undefined;
+  /** Tables that were held against the database, with the columns that are not ours. */
+  readonly #claimed = new Map<string, readonly string[]>();
 
-  private constructor(warehouse: Warehouse, { sync }: RegistryOptions) {
+  private constructor(warehouse: Warehouse, { sync, patterns = {} }: RegistryOptions) {
     this.#warehouse = warehouse;
     this.#sync = sync;
+    this.#patterns = patterns;
   }
 
   /** Makes the schema `_tapline` and the registry's tables where they are missing, and reads what is there. Outside of a transaction, before anything else of this file. */
@@ -94,49 +104,62 @@ export class Registry {
     return [...this.#tables.values()];
   }
 
-  /** The stream's own table; undefined = nothing of it was ever complete. */
-  of(stream: StreamDescriptor): TableShape | undefined {
-    return this.tables.find(({ shape, generation }) => generation === undefined && streamKey(shape.stream) === streamKey(stream))?.shape;
+  /** The stream's own table, by its `streamKey`; undefined = nothing of it was ever complete. */
+  shapeOf(key: string): TableShape | undefined {
+    return this.tables.find(({ shape, generation }) => generation === undefined && streamKey(shape.stream) === key)?.shape;
   }
 
   /** The table of a generation that is open. */
-  ofOpen(stream: StreamDescriptor, generation: number): TableShape | undefined {
-    return this.tables.find((one) => one.generation === generation && streamKey(one.shape.stream) === streamKey(stream))?.shape;
-  }
-
-  /** Tables of generations of the stream that are open. */
-  openOf(stream: StreamDescriptor): readonly RegisteredTable[] {
-    return this.tables.filter(({ shape, generation }) => generation !== undefined && streamKey(shape.stream) === streamKey(stream));
+  openShapeOf(key: string, generation: number): TableShape | undefined {
+    return this.tables.find((one) => one.generation === generation && streamKey(one.shape.stream) === key)?.shape;
   }
 
   /**
-   * The table of each stream, by its `streamKey`: as `tablesOf`, with the names that are recorded. Throws a `config_error` for two streams of one table, and, but for
-   * streams of `fresh` (by key: all of their rows come anew), where the patterns name another table than the one that holds the stream's rows.
+   * A stream of this run, before any `tableFor` of it; all of the catalog before the first, so that names do not hang on who comes first.
+   * Throws a `config_error` that names both where the patterns put two streams into one table, and for a pattern that makes no sense.
    */
-  tablesOf(streams: readonly StreamDescriptor[], patterns: NamePatterns, fresh: ReadonlySet<string> = new Set()): Map<string, TableName> {
+  declare(stream: StreamDescriptor): void {
+    const key = streamKey(stream);
+    if (this.#declared.has(key)) return;
+    this.#declared.set(key, stream);
+    // Who has a name in this run keeps it.
+    this.#names = tablesOf([...this.#declared.values()], { dialect: this.#warehouse.dialect, patterns: this.#patterns, recorded: new Map([...this.#recordedNames, ...(this.#names ?? [])]) });
+  }
+
+  /**
+   * Where the stream's rows are seen, held against what the database has once a run: a `config_error` where another sync's table, or anything that is not
+   * ours, goes by that name; where the stream's table is gone or became something else; where the patterns name another table than the one with its rows.
+   * `replaced`: all of its rows come anew, in the place of whatever the table was; so only what is not ours is in the way.
+   */
+  async tableFor(stream: StreamDescriptor, { replaced = false }: { readonly replaced?: boolean } = {}): Promise<TableName> {
+    this.declare(stream);
     const { dialect } = this.#warehouse;
-    const recorded = new Map(this.tables.filter(({ generation }) => generation === undefined).map(({ shape }) => [streamKey(shape.stream), shape.table]));
-    const tables = tablesOf(streams, { dialect, patterns, recorded });
-    for (const stream of streams) {
-      const before = recorded.get(streamKey(stream));
-      const now = tables.get(streamKey(stream))!;
-      if (before && !fresh.has(streamKey(stream)) && identity(before, dialect) !== identity(now, dialect)) requireSamePlace(stream, before, now);
-    }
-    return tables;
+    const table = this.#names!.get(streamKey(stream))!;
+    const before = this.#recordedNames.get(streamKey(stream));
+    if (before && !replaced && identity(before, dialect) !== identity(table, dialect)) requireSamePlace(stream, before, table);
+    const key = `${replaced ? 'replaced ' : ''}${identity(table, dialect)}`;
+    if (!this.#claimed.has(key)) this.#claimed.set(key, await this.#claim(stream, table, replaced));
+    return table;
   }
 
-  /**
-   * Holds the table for the stream against what the database has: a `config_error` where another sync's table, or anything that is not ours,
-   * goes by that name; where a table of ours is gone, or became something else. Returns the names of columns that it has and that are not ours.
-   */
-  async claim(stream: StreamDescriptor, table: TableName): Promise<readonly string[]> {
+  /** Names of columns that somebody added to the stream's table: for `planTable`, after `tableFor`. */
+  foreignColumns(table: TableName): readonly string[] {
+    return this.#claimed.get(identity(table, this.#warehouse.dialect)) ?? [];
+  }
+
+  get #recordedNames(): Map<string, TableName> {
+    return new Map(this.tables.filter(({ generation }) => generation === undefined).map(({ shape }) => [streamKey(shape.stream), shape.table]));
+  }
+
+  async #claim(stream: StreamDescriptor, table: TableName, replaced: boolean): Promise<readonly string[]> {
     const relation = await existingRelation(this.#warehouse, table);
     const ours = this.#tables.get(identity(table, this.#warehouse.dialect));
-    if (!ours) {
-      requireFree(stream, table, { relation, writer: relation && (await this.#writerOf(table)), location: this.#warehouse.location });
+    const { location, dialect } = this.#warehouse;
+    if (!ours || streamKey(ours.shape.stream) !== streamKey(stream)) {
+      requireFree(stream, table, { relation, writer: relation && (await this.#writerOf(table)), location });
       return [];
     }
-    return requireOurs(stream, ours.shape, { relation, dialect: this.#warehouse.dialect, location: this.#warehouse.location });
+    return requireOurs(stream, ours.shape, { relation, dialect, location, replaced });
   }
 
   /** Another sync that has the table in its records, or another stream of this one. */
@@ -147,12 +170,44 @@ export class Registry {
     return row && decodeName(String(row['sync']));
   }
 
-  /** Writes down a table, and what it is, in the transaction that is open. `generation`: it is that of a generation that is open. Nothing is written where it stands so already. */
-  async save(shape: TableShape, generation?: number): Promise<void> {
+  /**
+   * Writes down a stream's own table, and what it is, in the transaction that is open. What was recorded of the stream under another name is forgotten:
+   * that table is nobody's from now on. Nothing is written where it stands so already.
+   */
+  async save(shape: TableShape): Promise<void> {
+    const before = this.shapeOf(streamKey(shape.stream));
+    if (before && identity(before.table, this.#warehouse.dialect) !== identity(shape.table, this.#warehouse.dialect)) await this.#remove(before.table);
+    await this.#save(shape, undefined);
+  }
+
+  /** The table of an open generation, likewise. */
+  async saveOpen(generation: number, shape: TableShape): Promise<void> {
+    await this.#save(shape, generation);
+  }
+
+  /** Forgets the table of an open generation, in the transaction that is open. */
+  async removeOpen(key: string, generation: number): Promise<void> {
+    const shape = this.openShapeOf(key, generation);
+    if (shape) await this.#remove(shape.table);
+  }
+
+  /** Drops tables of generations that are not open any more, in a transaction of its own. `open`: `generationKey`s that the checkpoint names. */
+  async dropOrphans(open: ReadonlySet<string>): Promise<void> {
+    const orphans = this.tables.filter(({ shape, generation }) => generation !== undefined && !open.has(generationKey(streamKey(shape.stream), generation)));
+    if (orphans.length === 0) return;
+    await this.#warehouse.transaction(async () => {
+      for (const { shape: { table } } of orphans) {
+        if (await existingRelation(this.#warehouse, table)) for (const statement of this.#warehouse.dialect.dropTable(table)) await this.#warehouse.run(statement);
+        await this.#remove(table);
+      }
+    });
+  }
+
+  async #save(shape: TableShape, generation: number | undefined): Promise<void> {
     const key = identity(shape.table, this.#warehouse.dialect);
     const before = this.#tables.get(key);
     if (before && before.generation === generation && sameShape(before.shape, shape)) return;
-    await this.remove(shape.table);
+    await this.#remove(shape.table);
     const { schema, table } = shape.table;
     const { stream } = shape;
     await this.#insert(tablesTable, tablesColumns, [[
@@ -165,17 +220,7 @@ export class Registry {
     this.#tables.set(key, { shape, generation });
   }
 
-  /** The table of a generation became the stream's own: its record goes on as `shape`'s, and those of both names go. In the transaction that is open. */
-  async rename(from: TableName, shape: TableShape): Promise<void> {
-    await this.remove(from);
-    const other = this.of(shape.stream);
-    // It went to another name: what lies under the old one is nobody's from now on.
-    if (other && identity(other.table, this.#warehouse.dialect) !== identity(shape.table, this.#warehouse.dialect)) await this.remove(other.table);
-    await this.save(shape);
-  }
-
-  /** Forgets a table, in the transaction that is open. */
-  async remove(name: TableName): Promise<void> {
+  async #remove(name: TableName): Promise<void> {
     const { dialect } = this.#warehouse;
     for (const table of [columnsTable, tablesTable]) {
       await this.#warehouse.run(`DELETE FROM ${dialect.table(table)} WHERE table_schema = $1 AND table_name = $2`, [name.schema, name.table]);
