@@ -6,6 +6,7 @@ export { inParallel } from './commit/in-parallel.js';
 export { fenced } from './commit/fenced.js';
 export { generationKey, parseGenerationKey, parseHead } from './commit/head.js';
 export { planGenerations, replacedNow, retiredStates, type Completion, type Generations } from './commit/plan-commit.js';
+export { columnHashes, holds, keyHash, keyValues, rowHash, type DigestColumn } from './digest/canonical-sql.js';
 export { digestLake, type DigestLakeOptions } from './digest/digest-lake.js';
 export type { LocalCopy } from './digest/table-digest.js';
 export { writeColumnar } from './ingest/write-columnar.js';
