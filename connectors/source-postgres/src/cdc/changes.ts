@@ -2,14 +2,14 @@
  * The changes of the log as RECORD lines. A message is either written at once, or leaves something to be done before the next one may
  * be read (a relation to look up, a table that was emptied): see {@link Changes.takeTask}.
  */
-import { failpoint, systemError } from '@tapline/protocol';
+import { failpoint, systemError, type DestinationSyncMode } from '@tapline/protocol';
 import { generation, type SourceItem } from '@tapline/sdk';
 import { label } from '../reading.js';
 import { columnType, type PgTypes } from '../types.js';
 import type { Checkpoint } from './checkpoint.js';
 import { LineBuffer } from './decode/line-buffer.js';
 import type { OldKind, PgoutputHandler, WireColumn, WireRelation } from './decode/messages.js';
-import { TransactionMark, TupleEncoder, type OutColumn } from './decode/tuple-encoder.js';
+import { noRow, TransactionMark, TupleEncoder, type OutColumn } from './decode/tuple-encoder.js';
 import type { Lsn } from './lsn.js';
 import { requirePlainNames } from './meta-columns.js';
 import type { Table } from './table.js';
@@ -19,7 +19,7 @@ export interface ChangesOptions {
   readonly blockBytes: number;
   /** Records carry `_tapline_order`. */
   readonly withOrder: boolean;
-  /** The destination keeps a value that the log does not carry. */
+  /** The destination keeps a value that the log does not carry, where it keeps one row a key. */
   readonly partial: boolean;
   readonly toast: 'reselect' | 'fail';
   typesOf(oids: readonly number[]): Promise<PgTypes>;
@@ -35,6 +35,8 @@ export interface WaitingLines {
   readonly lines: LineBuffer;
   readonly transactions: ReadonlySet<number>;
 }
+
+const merging: ReadonlySet<DestinationSyncMode> = new Set(['append_dedup', 'update', 'soft_delete']);
 
 /** A relation as the log last described it. */
 interface Shape {
@@ -147,7 +149,7 @@ export class Changes implements PgoutputHandler {
   insert(oid: number, bytes: Buffer, tuple: number): void {
     const sequence = ++this.#sequence;
     const shape = this.#shapeOf(oid);
-    if (shape && this.#wanted(shape, sequence)) this.#upsert(shape, bytes, tuple, -1, sequence);
+    if (shape && this.#wanted(shape, sequence)) this.#upsert(shape, bytes, tuple, noRow, sequence);
   }
 
   update(oid: number, bytes: Buffer, old: number, oldKind: OldKind | undefined, tuple: number): void {
@@ -244,7 +246,9 @@ export class Changes implements PgoutputHandler {
     });
     const changed = table.takeSchema();
     if (changed) await put(changed);
-    const encoder = new TupleEncoder({ stream: table.stream, relation: wire, columns, partial, toast });
+    // Where every change becomes a row, there is no older value to keep in it.
+    const keeps = partial && merging.has(table.configured.destination_sync_mode);
+    const encoder = new TupleEncoder({ stream: table.stream, relation: wire, columns, partial: keeps, toast });
     this.#shapes.set(wire.oid, { table, encoder, transaction: -1, follows: false });
   }
 }

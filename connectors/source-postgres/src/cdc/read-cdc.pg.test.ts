@@ -2,7 +2,7 @@ import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { configOf, discoverAll } from '../fixtures/harness.js';
-import { folded, replicated, runCdc, type CdcOptions, type CdcRun } from '../fixtures/cdc.js';
+import { folded, foldedPartly, replicated, runCdc, type CdcOptions, type CdcRun } from '../fixtures/cdc.js';
 import type { Config } from '../config.js';
 
 const numbers = (values: readonly unknown[]): number[] => values.map(Number).sort((a, b) => a - b);
@@ -167,6 +167,86 @@ for (const version of [18, 14] as const) {
         [2, 1, null, { changes: [{ field: 'body', change: 'NULLED', reason: 'SOURCE_RETRIEVAL_ERROR' }] }],
         [2, undefined, undefined, undefined],
       ]);
+    });
+
+    describe('into a destination that keeps what did not change', () => {
+      const merging = async (): Promise<Partial<CdcOptions>> => ({
+        streams: replicated(await discoverAll(config), ['t'], { destination_sync_mode: 'append_dedup' }),
+        session: { extensions: ['ack', 'end', 'schema', 'generation', 'lag', 'partial'] },
+      });
+      const large = (n: number): string => `repeat('${n} ', 3000)`;
+      const bodyOf = (row: Record<string, unknown>): unknown => (typeof row['body'] === 'string' ? row['body'].slice(0, 2).trim() : row['body']);
+      const stands = async (): Promise<unknown[]> => (await db.query<{ id: number; n: number; body: string }>('SELECT id, n, body FROM t ORDER BY id')).map((row) => [row.id, row.n, bodyOf(row)]);
+      const arrived = (...runs: CdcRun[]): unknown[] => foldedPartly(runs.flatMap((run) => run.rows.get('t') ?? [])).sort((a, b) => Number(a['id']) - Number(b['id'])).map((row) => [row['id'], row['n'], bodyOf(row)]);
+
+      beforeEach(() => db.query(`CREATE TABLE t (id int PRIMARY KEY, n int, body text); ALTER TABLE t ALTER body SET STORAGE EXTERNAL; INSERT INTO t SELECT i, 0, ${large(7)} FROM generate_series(1, 6) i`));
+
+      it('names an unchanged large value, and selects nothing again; a row under a new key comes whole', async () => {
+        const first = await sync(undefined, await merging());
+        await db.query('UPDATE t SET n = 1 WHERE id = 1');
+        await db.query('UPDATE t SET id = 102, n = 2 WHERE id = 2');
+        await db.query('UPDATE t SET n = 3 WHERE id = 102');
+        await db.query(`UPDATE t SET body = ${large(8)} WHERE id = 3`);
+        await db.query('DELETE FROM t WHERE id = 4; INSERT INTO t VALUES (4, 9, NULL); UPDATE t SET n = 10 WHERE id = 4');
+        const second = await sync(first, await merging());
+        expect(second.error).toBeUndefined();
+        expect(second.rows.get('t')!.map((row) => [row['id'], row['n'], bodyOf(row), row['meta']])).toEqual([
+          [1, 1, undefined, { unchanged: ['body'] }], [2, undefined, undefined, undefined], [102, 2, '7', undefined], [102, 3, undefined, { unchanged: ['body'] }],
+          [3, 0, '8', undefined], [4, undefined, undefined, undefined], [4, 9, null, undefined], [4, 10, null, undefined],
+        ]);
+        expect(arrived(first, second)).toEqual(await stands());
+      });
+
+      it('says of a row whose key changed and that is gone meanwhile that its value cannot be had', async () => {
+        const first = await sync(undefined, await merging());
+        await db.query('UPDATE t SET id = 102 WHERE id = 2');
+        await db.query('DELETE FROM t WHERE id = 102');
+        const second = await sync(first, await merging());
+        expect(second.rows.get('t')!.map(({ id, body, meta }) => [id, body, meta])).toEqual([
+          [2, undefined, undefined], [102, null, { changes: [{ field: 'body', change: 'NULLED', reason: 'SOURCE_RETRIEVAL_ERROR' }] }], [102, undefined, undefined],
+        ]);
+      });
+
+      it('is right where a change comes ahead of the copied row', async () => {
+        await db.query(`INSERT INTO t SELECT i, 0, ${large(7)} FROM generate_series(7, 3000) i`);
+        config = { ...config, block_bytes: 4096 };
+        let changed = false;
+        const first = await sync(undefined, {
+          ...(await merging()),
+          each: async (_item, run) => {
+            if (changed || (run.rows.get('t')?.length ?? 0) === 0) return;
+            changed = true;
+            await db.query('UPDATE t SET n = id WHERE id > 2900');
+            await db.query('UPDATE t SET id = id + 10000 WHERE id > 2950');
+            await db.query(`UPDATE t SET body = ${large(8)} WHERE id BETWEEN 2890 AND 2920`);
+            await db.query('UPDATE t SET n = -id WHERE id BETWEEN 2880 AND 2910; DELETE FROM t WHERE id = 2930');
+          },
+        });
+        const second = await sync(first, await merging());
+        expect([first.error, second.error]).toEqual([undefined, undefined]);
+        const rows = first.rows.get('t')!;
+        const place = (wanted: (row: Record<string, unknown>) => boolean): number => rows.findIndex((row) => row['id'] === 2940 && wanted(row));
+        expect(place((row) => row['n'] === 2940)).toBeLessThan(place((row) => row['n'] === 0));
+        expect(arrived(first, second)).toEqual(await stands());
+      });
+
+      it('is selected again where every change is a row of its own', async () => {
+        const appending = { session: { extensions: ['ack', 'end', 'schema', 'generation', 'partial'] } };
+        const first = await sync(undefined, appending);
+        await db.query('UPDATE t SET n = 1 WHERE id = 1');
+        const second = await sync(first, appending);
+        expect(second.rows.get('t')!.map((row) => [row['id'], row['n'], bodyOf(row), row['meta']])).toEqual([[1, 1, '7', undefined]]);
+      });
+
+      it.runIf(version >= 15)('takes a row that a filter of the publication lets in for a new one', async () => {
+        await db.query('CREATE PUBLICATION mine FOR TABLE t WHERE (id < 100); UPDATE t SET id = 506 WHERE id = 6');
+        config = { ...config, publication: 'mine' };
+        const first = await sync(undefined, await merging());
+        await db.query('UPDATE t SET id = 96 WHERE id = 506');
+        const second = await sync(first, await merging());
+        expect([first.error, second.error]).toEqual([undefined, undefined]);
+        expect(second.rows.get('t')!.map((row) => [row['id'], bodyOf(row), row['meta']])).toEqual([[96, '7', undefined]]);
+      });
     });
 
     it('follows a table that a run ended in the middle of copying under a new generation', async () => {

@@ -3,7 +3,7 @@ import type { ColumnType } from '../../types.js';
 import { LineBuffer } from './line-buffer.js';
 import { readMessage, type PgoutputHandler } from './messages.js';
 import { isoMicros } from './transaction-mark.js';
-import { TransactionMark, TupleEncoder, type TupleEncoderOptions } from './tuple-encoder.js';
+import { noRow, TransactionMark, TupleEncoder, type TupleEncoderOptions } from './tuple-encoder.js';
 
 const type = (logical: ColumnType['logical'], oid = 25): ColumnType => ({ logical, oid, sqlName: '"pg_catalog"."text"', isPlain: true });
 const text = type({ kind: 'text' });
@@ -30,7 +30,7 @@ function encode(messages: readonly Buffer[], options: Partial<TupleEncoderOption
   const none = (): void => {};
   const handler: PgoutputHandler = {
     begin: none, commit: none, relation: none, truncate: none,
-    insert: (_oid, bytes, at) => encoder.upsert(out, bytes, at, -1, mark, ++sequence),
+    insert: (_oid, bytes, at) => encoder.upsert(out, bytes, at, noRow, mark, ++sequence),
     update: (_oid, bytes, old, kind, at) => {
       if (kind && encoder.keyChanged(bytes, old, at)) encoder.delete(out, bytes, old, kind, mark, ++sequence);
       encoder.upsert(out, bytes, at, old, mark, ++sequence);
@@ -77,6 +77,12 @@ describe('lines of changes', () => {
 
   test('a value that is unchanged is named for a destination that keeps its own', () => {
     expect(lines([message('U', 'N', tuple('1', unchanged, unchanged, unchanged))], { partial: true })).toBe(line(`"id":1,${alive()}`, ',"meta":{"unchanged":["the \\"body\\"","note"]}'));
+  });
+
+  test('under a key that is new there, it is fetched all the same', () => {
+    const out = encode([message('U', 'K', tuple('1', null, null, null), 'N', tuple('2', unchanged, 'x', 'n')), message('I', 'N', tuple('3', unchanged, 'x', 'n'))], { partial: true });
+    expect(out.holes.map(({ missing }) => missing)).toMatchObject([{ kind: 'unchanged', column: 'body', key: ['2'] }, { kind: 'unchanged', column: 'body', key: ['3'] }]);
+    expect(out.fill([{ json: Buffer.from('"a"') }, { json: undefined, reason: 'SOURCE_RETRIEVAL_ERROR' }]).toString()).not.toContain('"unchanged"');
   });
 
   test('or is to be fetched first, by its key', () => {

@@ -10,6 +10,10 @@ import type { OldKind, WireRelation } from './messages.js';
 import type { TransactionMark } from './transaction-mark.js';
 import { columnAt, int32, NULL, TEXT, uint16, UNCHANGED, unknownKind } from './tuple.js';
 
+/** In place of the offset of an old tuple: the update came without one; or there was no such row (a filter of the publication lets an update in as an insert). */
+export const noOld = -1;
+export const noRow = -2;
+
 export { TransactionMark } from './transaction-mark.js';
 
 export interface OutColumn {
@@ -25,7 +29,7 @@ export interface TupleEncoderOptions {
   readonly stream: StreamDescriptor;
   readonly relation: WireRelation;
   readonly columns: readonly OutColumn[];
-  /** Unchanged TOAST is named in `meta.unchanged`. */
+  /** Unchanged TOAST is named in `meta.unchanged`, unless its row comes under a new key: nobody holds a value under that. */
   readonly partial: boolean;
   /** Else it is fetched (a hole in the {@link LineBuffer}), or ends the run. */
   readonly toast: 'reselect' | 'fail';
@@ -74,8 +78,8 @@ export class TupleEncoder {
   }
 
   /**
-   * Appends the line of a row that is there now. `old`: offset of the message's old tuple, of either kind, or -1: a whole one has what is
-   * unchanged, and a key that is unchanged lies in both.
+   * Appends the line of a row that is there now. `old`: offset of the message's old tuple, of either kind, {@link noOld} or {@link noRow}:
+   * a whole one has what is unchanged, and a key that is unchanged lies in both.
    */
   upsert(out: LineBuffer, bytes: Buffer, tuple: number, old: number, mark: TransactionMark, sequence: number): void {
     const forms = this.#forms;
@@ -98,7 +102,7 @@ export class TupleEncoder {
       } else if (kind === UNCHANGED) {
         at++;
         if (forms[i] !== Form.skip && !this.#writeOld(out, first, i, bytes, old)) {
-          if (this.#options.partial) unchanged += `${unchanged === '' ? '' : ','}${JSON.stringify(this.#columns[i]!.property)}`;
+          if (this.#options.partial && this.#isKnown(bytes, old, tuple)) unchanged += `${unchanged === '' ? '' : ','}${JSON.stringify(this.#columns[i]!.property)}`;
           else this.#leaveHole(out, first, i, bytes, tuple, old);
         }
       } else throw unknownKind(kind);
@@ -149,6 +153,11 @@ export class TupleEncoder {
     return false;
   }
 
+  /** Whether there is a row under the new tuple's key already. */
+  #isKnown(bytes: Buffer, old: number, tuple: number): boolean {
+    return old === noOld || (old !== noRow && !this.keyChanged(bytes, old, tuple));
+  }
+
   #write(out: LineBuffer, first: number, index: number, bytes: Buffer, start: number, end: number): void {
     this.#writeName(out, first, index);
     const form = this.#forms[index] as Form;
@@ -184,8 +193,8 @@ export class TupleEncoder {
 
   #oldColumn(index: number, bytes: Buffer, old: number): number {
     // The kind of an old tuple stands before it.
-    const isWhole = old !== -1 && bytes[old - 1] === 0x4f;
-    if (old === -1 || (!isWhole && !this.#options.relation.columns[index]?.key)) return -1;
+    const isWhole = old >= 0 && bytes[old - 1] === 0x4f;
+    if (old < 0 || (!isWhole && !this.#options.relation.columns[index]?.key)) return -1;
     const at = columnAt(bytes, old, index);
     return bytes[at] === UNCHANGED ? -1 : at;
   }
