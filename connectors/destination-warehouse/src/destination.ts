@@ -1,0 +1,14 @@
+import { defineDestination } from '@tapline/sdk';
+import { config, type Config } from './config.js';
+
+export const destination = defineDestination<Config>({
+  name: 'destination-warehouse',
+  version: '0.1.0',
+  documentationUrl: 'https://github.com/tapline/tapline/blob/main/connectors/destination-warehouse/README.md',
+  config,
+  syncModes: ['append', 'overwrite', 'append_dedup'],
+  extensions: ['checkpoint', 'schema', 'generation', 'partial'],
+  // Loaded when needed: the engine takes longer to load than `spec` takes to run.
+  check: async (context) => (await import('./check.js')).check(context),
+  consume: async (context) => (await import('./write.js')).write(context),
+});

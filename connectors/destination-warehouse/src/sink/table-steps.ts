@@ -1,0 +1,197 @@
+/** The steps of a commit, done: tables are made and changed, rows written, generations completed. In the transaction that is open. */
+import type { Staged, StreamSchema } from '@tapline/columnar';
+import { streamKey, systemError, type LogLevel, type StreamDescriptor } from '@tapline/protocol';
+import type { Config } from '../config.js';
+import type { TableName } from '../dialects/dialect.js';
+import { TableWriter, type LoadFile } from '../load/table-writer.js';
+import { applyChanges } from '../tables/changes.js';
+import { planTable, type PlanOptions } from '../tables/evolve.js';
+import { closedShape, planAddition } from '../tables/generations.js';
+import { openTableName } from '../tables/names.js';
+import { Registry } from '../tables/registry.js';
+import type { TableShape } from '../tables/shape.js';
+import { sourcesOf } from '../tables/sources.js';
+import type { Warehouse } from '../warehouse.js';
+import type { SyncRecord } from './checkpoint.js';
+import type { Step } from './plan-commit.js';
+
+export interface TableStepsOptions {
+  readonly warehouse: Warehouse;
+  readonly sync: string;
+  readonly run: string;
+  readonly config: Config;
+  log(level: LogLevel, message: string): void;
+}
+
+export interface StepsReport {
+  readonly nulled: number;
+  /** That readers see and that changed. */
+  readonly tables: readonly TableName[];
+}
+
+export class TableSteps {
+  readonly #options: TableStepsOptions;
+  readonly #writer: TableWriter;
+  /** The newest form of each stream of this run, by its key. */
+  readonly #schemas = new Map<string, StreamSchema>();
+  readonly #warned = new Set<string>();
+  #registry: Registry | undefined;
+  #nulled = 0;
+  #changed = new Map<string, TableName>();
+
+  constructor(options: TableStepsOptions) {
+    this.#options = options;
+    const { warehouse, run, config } = options;
+    this.#writer = new TableWriter({ warehouse, run, badValues: config.bad_values });
+  }
+
+  /** Reads what is recorded of the sync's tables, and drops tables of generations that the checkpoint does not name. */
+  async open(record: SyncRecord): Promise<void> {
+    const { warehouse, sync, config } = this.#options;
+    this.#registry = await Registry.open(warehouse, { sync, patterns: { schema: config.schema_name, table: config.table_name } });
+    await this.#registry.dropOrphans(new Set(Object.keys(record.open)));
+  }
+
+  configure(schema: StreamSchema): void {
+    this.#schemas.set(streamKey(schema.configured.stream), schema);
+    this.#tables.declare(schema.configured.stream);
+  }
+
+  async run(steps: readonly Step[]): Promise<StepsReport> {
+    this.#nulled = 0;
+    this.#changed = new Map();
+    for (const step of steps) await this.#step(step);
+    return { nulled: this.#nulled, tables: [...this.#changed.values()] };
+  }
+
+  /** Streams that have no table yet. */
+  get missing(): readonly StreamSchema[] {
+    return [...this.#schemas.values()].filter(({ configured: { stream } }) => this.#tables.shapeOf(streamKey(stream)) === undefined);
+  }
+
+  async makeMissing(): Promise<void> {
+    for (const { configured: { stream } } of this.missing) await this.#prepare(stream, []);
+  }
+
+  #step(step: Step): Promise<void> {
+    switch (step.do) {
+      case 'drop': return this.#drop(step.key, step.generation);
+      case 'fill': return this.#fill(step);
+      case 'write': return this.#write(step.stream, step.files);
+      case 'complete': return this.#complete(step.stream, step.generation, step.replace);
+    }
+  }
+
+  async #drop(key: string, generation: number): Promise<void> {
+    const shape = this.#tables.openShapeOf(key, generation);
+    if (!shape) return;
+    await this.#run(this.#options.warehouse.dialect.dropTable(shape.table));
+    await this.#tables.removeOpen(key, generation);
+  }
+
+  async #write(stream: StreamDescriptor, files: readonly Staged[]): Promise<void> {
+    const shape = await this.#prepare(stream, files);
+    await this.#load(shape, files, false);
+  }
+
+  async #fill({ stream, generation, replaces, files }: Extract<Step, { readonly do: 'fill' }>): Promise<void> {
+    const key = streamKey(stream);
+    let shape = this.#tables.openShapeOf(key, generation);
+    const table = shape?.table ?? openTableName({ ...this.#named, stream, generation, table: await this.#tables.tableFor(stream, { replaced: replaces }) });
+    for (const schema of this.#schemasOf(key, files)) {
+      // Where it is made it takes the names of the table whose place it will take, and the new types if that leaves.
+      const planned = planTable(shape ?? this.#tables.shapeOf(key), schema, { ...this.#planOptions(table, files), open: true, fresh: replaces && shape === undefined });
+      await this.#apply(planned);
+      shape = planned.shape;
+    }
+    await this.#tables.saveOpen(generation, shape!);
+    await this.#load(shape!, files, true);
+  }
+
+  async #complete(stream: StreamDescriptor, generation: number, replace: boolean): Promise<void> {
+    const key = streamKey(stream);
+    const from = this.#tables.openShapeOf(key, generation);
+    if (!from) throw systemError(`generation ${generation} of the stream ${key} completes, but has no table`, { stream });
+    // A replaced table is as the new one; history goes on, and rows that are added need what they are added to.
+    const replaced = replace && from.write !== 'history';
+    const table = await this.#tables.tableFor(stream, { replaced });
+    const shape = replaced ? closedShape(from, table) : await this.#addTo(table, from);
+    const { nulled, keyHeldNull } = await this.#writer.complete({ shape, from: from.table, into: table, replace });
+    await this.#tables.removeOpen(key, generation);
+    await this.#written(shape, nulled, keyHeldNull);
+  }
+
+  /** The stream's table, so that it takes the rows of an open generation. */
+  async #addTo(table: TableName, from: TableShape): Promise<TableShape> {
+    const { shape, changes } = planAddition(this.#tables.shapeOf(streamKey(from.stream)), from, table);
+    await applyChanges(this.#options.warehouse, table, changes);
+    return shape;
+  }
+
+  /** The stream's table, made or changed so that it takes the files. All changes come before the first row: no engine minds that order. */
+  async #prepare(stream: StreamDescriptor, files: readonly Staged[]): Promise<TableShape> {
+    const key = streamKey(stream);
+    let shape = this.#tables.shapeOf(key);
+    const table = await this.#tables.tableFor(stream);
+    for (const schema of this.#schemasOf(key, files)) {
+      const planned = planTable(shape, schema, this.#planOptions(table, files));
+      await this.#apply(planned);
+      if (planned.rekeyed) await this.#writer.rekey(planned.shape, table);
+      shape = planned.shape;
+    }
+    await this.#tables.save(shape!);
+    return shape!;
+  }
+
+  /** The forms in which the files came, in order; without files the newest. */
+  #schemasOf(key: string, files: readonly Staged[]): StreamSchema[] {
+    if (files.length > 0) return [...new Set(files.map(({ schema }) => schema))];
+    const schema = this.#schemas.get(key);
+    if (!schema) throw systemError(`the stream ${key} is in a commit, but not in the catalog`);
+    return [schema];
+  }
+
+  #planOptions(table: TableName, files: readonly Staged[]): PlanOptions {
+    const { warehouse: { dialect }, config } = this.#options;
+    return {
+      dialect, table, policy: config.schema, history: config.history === 'scd2', deletes: config.deletes,
+      foreign: this.#tables.foreignColumns(table), ...(files.some(({ extra }) => extra) && { extra: true }),
+    };
+  }
+
+  get #named() {
+    return { sync: this.#options.sync, dialect: this.#options.warehouse.dialect };
+  }
+
+  async #apply({ shape, changes, warnings }: ReturnType<typeof planTable>): Promise<void> {
+    await applyChanges(this.#options.warehouse, shape.table, changes);
+    for (const warning of warnings) {
+      if (this.#warned.has(warning)) continue;
+      this.#warned.add(warning);
+      this.#options.log('WARN', warning);
+    }
+  }
+
+  async #load(shape: TableShape, files: readonly Staged[], open: boolean): Promise<void> {
+    if (files.length === 0) return;
+    const loads = files.map(({ name, schema, unchanged, extra }): LoadFile => ({ path: name, unchanged, sources: sourcesOf(shape, schema.plan, { unchanged, extra }) }));
+    const { nulled, keyHeldNull } = await this.#writer.write({ shape, table: shape.table, open, files: loads });
+    if (open) this.#nulled += nulled;
+    else await this.#written(shape, nulled, keyHeldNull);
+  }
+
+  async #written(shape: TableShape, nulled: number, keyHeldNull: boolean): Promise<void> {
+    this.#nulled += nulled;
+    this.#changed.set(JSON.stringify(shape.table), shape.table);
+    await this.#tables.save(keyHeldNull ? { ...shape, primaryKey: false } : shape);
+  }
+
+  async #run(statements: readonly string[]): Promise<void> {
+    for (const statement of statements) await this.#options.warehouse.run(statement);
+  }
+
+  get #tables(): Registry {
+    if (!this.#registry) throw systemError('a step before open');
+    return this.#registry;
+  }
+}

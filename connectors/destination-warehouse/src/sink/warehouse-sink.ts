@@ -1,0 +1,118 @@
+/**
+ * A sink of the columnar kit whose tables and checkpoint are one database. Staged files stay local: no state has gone back, so nothing
+ * need be durable. A commit is one transaction, which begins by taking the checkpoint's row.
+ */
+import type { Commit, CommitReport, ParquetFile, Sink, Staged, StreamSchema } from '@tapline/columnar';
+import { failpoint, systemError, type Checkpoint, type LogLevel } from '@tapline/protocol';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Config } from '../config.js';
+import type { Warehouse } from '../warehouse.js';
+import type { AfterLoad } from './after-load.js';
+import { checkpointOf, CheckpointTable, type SyncRecord } from './checkpoint.js';
+import { placeOf, planCommit, type Step } from './plan-commit.js';
+import { TableSteps } from './table-steps.js';
+
+export interface WarehouseSinkOptions {
+  /** Closed by who opened it. */
+  readonly warehouse: Warehouse;
+  readonly sync: string;
+  /** Identity of the source; '' = unknown, keeps the one that the checkpoint holds. */
+  readonly source: string;
+  readonly run: string;
+  /** A private folder for staged files. */
+  readonly directory: string;
+  readonly afterLoad: AfterLoad;
+  readonly config: Config;
+  log(level: LogLevel, message: string): void;
+}
+
+export class WarehouseSink implements Sink {
+  readonly #options: WarehouseSinkOptions;
+  readonly #checkpoints: CheckpointTable;
+  readonly #tables: TableSteps;
+  readonly #staged: string;
+  #record: SyncRecord | undefined;
+  /** States that describe what the tables no longer hold; a writer that still carries one along cannot bring it back. */
+  readonly #retired = new Set<string>();
+  #files = 0;
+
+  constructor(options: WarehouseSinkOptions) {
+    this.#options = options;
+    this.#checkpoints = new CheckpointTable(options.warehouse, options.sync);
+    this.#tables = new TableSteps(options);
+    this.#staged = join(options.directory, 'staged');
+  }
+
+  async open(): Promise<{ readonly epoch: number; readonly checkpoint: Checkpoint | null; readonly seq: number }> {
+    await mkdir(this.#staged, { recursive: true });
+    this.#record = await this.#checkpoints.takeOver();
+    await this.#tables.open(this.#record);
+    if (this.#isOtherSource(this.#record)) for (const state of this.#record.states) this.#retired.add(state);
+    return { epoch: this.#record.epoch, seq: this.#record.seq, checkpoint: checkpointOf(this.#record) };
+  }
+
+  configure(schema: StreamSchema): void {
+    this.#tables.configure(schema);
+  }
+
+  async stage({ path, ...file }: ParquetFile): Promise<Staged> {
+    const name = join(this.#staged, `${++this.#files}.parquet`);
+    await rename(path, name);
+    return { ...file, name };
+  }
+
+  async commit(commit: Commit): Promise<CommitReport> {
+    failpoint('dest.before_commit');
+    const { warehouse, source } = this.#options;
+    const held = this.#held(commit);
+    const { steps, record, retired } = planCommit(held.record, commit);
+    for (const state of retired) this.#retired.add(state);
+    const next: SyncRecord = { ...record, source: source || record.source, states: record.states.filter((state) => !this.#retired.has(state)) };
+    const report = await warehouse.transaction(async () => {
+      await this.#checkpoints.claim(next);
+      const done = await this.#tables.run([...held.drops, ...steps]);
+      failpoint('dest.in_commit');
+      await this.#checkpoints.save(next);
+      failpoint('dest.before_commit_sent');
+      return done;
+    });
+    failpoint('dest.after_commit');
+    this.#record = next;
+    for (const table of report.tables) this.#options.afterLoad.loaded(table);
+    await Promise.all(commit.staged.map(({ name }) => rm(name, { force: true })));
+    return { nulledValues: report.nulled };
+  }
+
+  /** Nothing is left to do: the transaction showed everything. */
+  async publish(): Promise<void> {
+    await this.#options.afterLoad.committed();
+  }
+
+  /** At the end of a run that went well: streams without a record have a table, too. */
+  async finish(): Promise<void> {
+    const record = this.#record!;
+    if (this.#tables.missing.length > 0) {
+      await this.#options.warehouse.transaction(async () => {
+        await this.#checkpoints.claim(record);
+        await this.#tables.makeMissing();
+      });
+    }
+    await this.#options.afterLoad.run();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#staged, { recursive: true, force: true });
+  }
+
+  /** The record that this commit goes on from. Of another source's unfinished generations nothing is inherited. */
+  #held({ seq }: Commit): { record: SyncRecord; drops: Step[] } {
+    const record = this.#record;
+    if (!record) throw systemError('commit before open');
+    if (seq !== record.seq + 1) throw systemError(`commit ${seq} follows commit ${record.seq}`);
+    if (!this.#isOtherSource(record)) return { record, drops: [] };
+    return { record: { ...record, open: {} }, drops: Object.keys(record.open).map((key) => ({ do: 'drop' as const, ...placeOf(key) })) };
+  }
+
+  #isOtherSource = ({ source }: SyncRecord): boolean => source !== '' && this.#options.source !== '' && source !== this.#options.source;
+}
