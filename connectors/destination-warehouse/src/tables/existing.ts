@@ -1,5 +1,6 @@
 /** What the database has, asked of the engine's own catalog: information_schema of PostgreSQL hides what the role may not touch. */
 import type { Dialect, TableName } from '../dialects/dialect.js';
+import { catalogName } from '../dialects/duckdb.js';
 import type { Warehouse } from '../warehouse.js';
 
 export interface ExistingRelation {
@@ -18,10 +19,10 @@ const queries: Readonly<Record<Dialect['name'], { readonly schema: string; reado
       + 'WHERE n.nspname = $1 AND c.relname = $2 ORDER BY a.attnum',
   },
   duckdb: {
-    schema: 'SELECT 1 AS found FROM duckdb_schemas() WHERE database_name = current_database() AND lower(schema_name) = lower($1)',
+    schema: `SELECT 1 AS found FROM duckdb_schemas() WHERE database_name = '${catalogName}' AND lower(schema_name) = lower($1)`,
     relation: 'SELECT t.table_type AS kind, c.column_name AS name, c.data_type AS type FROM information_schema.tables t '
       + 'LEFT JOIN information_schema.columns c ON c.table_catalog = t.table_catalog AND c.table_schema = t.table_schema AND c.table_name = t.table_name '
-      + 'WHERE t.table_catalog = current_database() AND lower(t.table_schema) = lower($1) AND lower(t.table_name) = lower($2) ORDER BY c.ordinal_position',
+      + `WHERE t.table_catalog = '${catalogName}' AND lower(t.table_schema) = lower($1) AND lower(t.table_name) = lower($2) ORDER BY c.ordinal_position`,
   },
 };
 

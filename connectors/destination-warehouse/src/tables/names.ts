@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { sync8 } from '@tapline/columnar';
 import { configError, streamKey, type StreamDescriptor } from '@tapline/protocol';
 import type { Dialect, TableName } from '../dialects/dialect.js';
+import { encodeName } from './stored-names.js';
 
 /** Where all that is ours lies: the checkpoint, the registry, tables of open generations. No stream's table is put there. */
 export const ownSchema = '_tapline';
@@ -29,26 +30,28 @@ export function tableOf(stream: StreamDescriptor, dialect: Dialect, patterns: Na
 export function tablesOf(streams: readonly StreamDescriptor[], { dialect, patterns = {}, recorded = new Map() }: TablesOptions): Map<string, TableName> {
   const tables = new Map<string, TableName>();
   const taken = new Map<string, StreamDescriptor>();
-  const wanted = streams.map((stream) => ({ stream, key: streamKey(stream), spelled: spelled(stream, dialect, patterns), table: tableOf(stream, dialect, patterns) }));
-  // Who has a table keeps it, whoever else may come.
-  wanted.sort((a, b) => Number(isRecorded(b.key, b.table)) - Number(isRecorded(a.key, a.table)) || (a.key < b.key ? -1 : 1));
   const exact = new Map<string, StreamDescriptor>();
-  for (const { stream, key, spelled: name, table } of wanted) {
-    const other = exact.get(JSON.stringify([table.schema, table.table]));
-    if (other && streamKey(other) !== key) throw oneTable([other, stream], table);
-    exact.set(JSON.stringify([table.schema, table.table]), stream);
-    const free = taken.has(identity(table, dialect)) ? { schema: table.schema, table: shortened(name.table, dialect) } : table;
-    const second = taken.get(identity(free, dialect));
-    if (second) throw oneTable([second, stream], free);
-    taken.set(identity(free, dialect), stream);
-    tables.set(key, free);
+  const wanted = streams.map((stream) => {
+    const key = streamKey(stream);
+    const plain = tableOf(stream, dialect, patterns);
+    const second = { schema: plain.schema, table: shortened(spelled(stream, dialect, patterns).table, dialect) };
+    const before = recorded.get(key);
+    return { stream, key, plain, second, kept: [plain, second].find((name) => before?.schema === name.schema && before.table === name.table) };
+  });
+  // Who has a table keeps it, whoever else may come.
+  wanted.sort((a, b) => Number(b.kept !== undefined) - Number(a.kept !== undefined) || (a.key < b.key ? -1 : 1));
+  for (const { stream, key, plain, second, kept } of wanted) {
+    const spelling = JSON.stringify([plain.schema, plain.table]);
+    const other = exact.get(spelling);
+    if (other && streamKey(other) !== key) throw oneTable([other, stream], plain);
+    exact.set(spelling, stream);
+    const table = kept ?? (taken.has(identity(plain, dialect)) ? second : plain);
+    const holder = taken.get(identity(table, dialect));
+    if (holder && streamKey(holder) !== key) throw oneTable([holder, stream], table);
+    taken.set(identity(table, dialect), stream);
+    tables.set(key, table);
   }
   return tables;
-
-  function isRecorded(key: string, table: TableName): boolean {
-    const known = recorded.get(key);
-    return known !== undefined && known.schema === table.schema && known.table === table.table;
-  }
 }
 
 export interface TablesOptions {
@@ -163,4 +166,5 @@ const oneTable = ([a, b]: readonly [StreamDescriptor, StreamDescriptor], { schem
 );
 
 const fold = (name: string, { caseSensitive }: Pick<Dialect, 'caseSensitive'>): string => (caseSensitive ? name : name.toLowerCase());
-export const hash8 = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);
+// Of UTF-8, where two halves of surrogate pairs would be one.
+const hash8 = (name: string): string => createHash('sha256').update(encodeName(name)).digest('hex').slice(0, 8);
