@@ -50,6 +50,8 @@ export interface ParquetFile {
    * source did not tell their value, which is as it was; null where there are none. Only with `ColumnarOptions.partial`, and not where no record of the file has any.
    */
   readonly unchanged: boolean;
+  /** It has a column `_tapline_extra` (VARCHAR): a JSON object of the fields of each record that nobody declared; null where there are none. */
+  readonly extra: boolean;
 }
 
 /** A durable, invisible object. `name` is the sink's own. */

@@ -45,6 +45,8 @@ export interface ConvertedFile {
   readonly bytes: number;
   /** Hive folders, '' = none. */
   readonly partition: string;
+  /** It has a column `_tapline_extra`. */
+  readonly extra: boolean;
 }
 
 interface CopyInput {
@@ -138,7 +140,7 @@ export class Converter {
         await rm(output, { recursive: true, force: true });
         return await this.#options.engine.runAlone(sql);
       });
-      return await Promise.all(written.map(async (row) => describe(output, row, partition)));
+      return await Promise.all(written.map(async (row) => describe(output, row, { partition, extra })));
     } catch (error) {
       await rm(output, { recursive: true, force: true });
       throw error;
@@ -156,7 +158,7 @@ export class Converter {
 const rowsPerGroup = (groupBytes: number, lineBytes: number): number =>
   Math.min(Math.max(Math.floor(groupBytes / lineBytes / 2048), 1), 60) * 2048;
 
-async function describe(output: string, row: Readonly<Record<string, unknown>>, partition: Partition | undefined): Promise<ConvertedFile> {
+async function describe(output: string, row: Readonly<Record<string, unknown>>, { partition, extra }: Pick<CopyRequest, 'partition' | 'extra'>): Promise<ConvertedFile> {
   const path = partition ? String(row['filename']) : output;
   const folders = partition ? relative(output, path).split(sep).slice(0, -1).join('/') : '';
   return {
@@ -164,6 +166,7 @@ async function describe(output: string, row: Readonly<Record<string, unknown>>, 
     rows: Number(row['count'] ?? row['Count']),
     bytes: (await stat(path)).size,
     partition: folders.replace(`${partitionKeys.date}=`, 'date=').replace(`${partitionKeys.hour}=`, 'hour='),
+    extra,
   };
 }
 

@@ -103,8 +103,8 @@ export class Stager {
     lane.learnRatio(spool.bytes, files.reduce((sum, file) => sum + file.bytes, 0));
     // One after the other: the next spool is converted meanwhile, and a store seldom takes two files faster than one.
     const staged: Staged[] = [];
-    for (const { path, rows, bytes, partition } of files) {
-      staged.push(await this.#sink.stage({ stream: lane.stream, schema, generation, path, rows, bytes, partition, unchanged }));
+    for (const { path, rows, bytes, partition, extra } of files) {
+      staged.push(await this.#sink.stage({ stream: lane.stream, schema, generation, path, rows, bytes, partition, unchanged, extra }));
       await rm(path, { force: true });
     }
     return staged;

@@ -491,6 +491,14 @@ describe('what a sink is told of a stream', () => {
     expect(forms).toEqual([[[['note']], ['id', 'note'], ['id', 'note'], false], [[['id']], ['id', 'added'], ['id', 'note', 'added'], false]]);
   });
 
+  it('says of each file whether it holds fields that nobody declared', async () => {
+    const plain = configured('b', { stream: { name: 'b', namespace: 'public', json_schema: { properties: { id: { type: 'integer' } } } } });
+    // The engine reads no half of a pair; what does reads all there is.
+    const odd = record('a', 2).replace('"note":""', String.raw`"note":"\ud800","other":1`);
+    await run([record('a', 1), state('a', 1), odd, state('a', 2), record('b', 3), state('b', 3)], { streams: [configured('a'), plain], options: { flush: { rows: 1 } } });
+    expect(sink.commits.flatMap(({ staged }) => staged).map(({ stream, extra }) => [stream.name, extra])).toEqual([['a', false], ['a', true], ['b', true]]);
+  });
+
   it('of another key or cursor begins a new file, though the columns are the same', async () => {
     await run([record('a', 1), schema(columns, key('id')), record('a', 2), schema(columns, key('id')), record('a', 3), schema(columns, { ...key('id'), cursor_field: ['id'] }), record('a', 4), state('a', 1)]);
     expect(sink.commits[0]!.staged.map(({ rows, schema: { configured: { primary_key, cursor_field } } }) => [rows, primary_key, cursor_field])).toEqual([[1, undefined, undefined], [2, [['id']], undefined], [1, [['id']], ['id']]]);
