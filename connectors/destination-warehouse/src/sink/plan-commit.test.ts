@@ -69,8 +69,15 @@ describe('a commit', () => {
 
   test('drops the table of an open generation that ends in the commit in which another replaces it', () => {
     const plan = after({ begun: [begin(2)], staged: [file(2, 'a')] }, { begun: [begin(3)], completed: [complete(2), complete(3)] });
-    expect(plan.told).toEqual(['fill 3', 'complete 3 in place', 'drop 2']);
+    expect(plan.told).toEqual(['fill 3', 'drop 2', 'complete 3 in place']);
     expect(plan.record.open).toEqual({});
+  });
+
+  test('leaves nothing out where a history is kept: what was visible for the time of a commit has its versions, too', () => {
+    const given = { staged: [file(1, 'old'), file(2, 'a'), file(3, 'b')], begun: [begin(2), begin(3)], completed: [complete(2), complete(3)] };
+    const plan = planCommit(empty, commit(1, given), () => true);
+    expect(told(plan.steps)).toEqual(['write old', 'fill 2 a', 'fill 3 b', 'complete 2 in place', 'complete 3 in place']);
+    expect(plan.unseen).toEqual([]);
   });
 
   test('goes on with a generation that is begun again', () => {

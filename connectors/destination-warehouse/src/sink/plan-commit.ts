@@ -26,11 +26,13 @@ export interface CommitPlan {
   readonly unseen: readonly Staged[];
 }
 
-export function planCommit(record: SyncRecord, commit: Commit): CommitPlan {
+/** `keeps`: of streams with history nothing is left out that was ever visible, though it be for the time of one commit. */
+export function planCommit(record: SyncRecord, commit: Commit, keeps: (stream: string) => boolean = () => false): CommitPlan {
   const deferred = Object.fromEntries(Object.keys(record.open).map((key) => [key, []]));
   const plan = planGenerations({ generations: record.generations, minimums: record.open, deferred }, commit);
   const steps: Step[] = [];
   const unseen: Staged[] = [];
+  const replaced = (stream: string, generation: number): boolean => !keeps(stream) && replacedNow(plan, stream, generation);
   const completed = new Set(plan.completions.map(({ key }) => key));
 
   for (const key of Object.keys(record.open)) {
@@ -42,7 +44,7 @@ export function planCommit(record: SyncRecord, commit: Commit): CommitPlan {
     const stream = streamKey(file.stream);
     const key = generationKey(stream, file.generation);
     if (plan.deferred[key] !== undefined) add(filled, key, file);
-    else if (plan.superseded.has(key) || replacedNow(plan, stream, file.generation)) unseen.push(file);
+    else if (plan.superseded.has(key) || replaced(stream, file.generation)) unseen.push(file);
     else add(visible, stream, file);
   }
   // Rows of an older generation were sent before the one that completes now.
@@ -54,12 +56,12 @@ export function planCommit(record: SyncRecord, commit: Commit): CommitPlan {
   for (const [key, files] of [...filled].sort(([a], [b]) => parseGenerationKey(a).generation - parseGenerationKey(b).generation)) {
     const place = placeOf(key);
     const stream = files[0]?.stream ?? commit.begun.find((begin) => generationKey(streamKey(begin.stream), begin.generation) === key)!.stream;
-    if (completed.has(key) && replacedNow(plan, place.key, place.generation)) unseen.push(...files);
+    if (completed.has(key) && replaced(place.key, place.generation)) unseen.push(...files);
     else steps.push({ do: 'fill', stream, ...place, replaces: (plan.minimums[key] ?? 0) > 0, files });
   }
   for (const { stream, key, generation, minimum } of plan.completions) {
     const place = placeOf(key);
-    if (!replacedNow(plan, place.key, generation)) steps.push({ do: 'complete', stream, ...place, replace: minimum > 0 });
+    if (!replaced(place.key, generation)) steps.push({ do: 'complete', stream, ...place, replace: minimum > 0 });
     else if (record.open[key] !== undefined) steps.push({ do: 'drop', ...place });
   }
   const open = Object.fromEntries(Object.keys(plan.deferred).filter((key) => !completed.has(key)).map((key) => [key, plan.minimums[key] ?? 0]));

@@ -64,6 +64,11 @@ export class TableSteps {
     return { nulled: this.#nulled, tables: [...this.#changed.values()] };
   }
 
+  /** The stream's table holds versions, which a new generation closes and does not replace. */
+  keepsHistory(key: string): boolean {
+    return this.#options.config.history === 'scd2' && this.#schemas.get(key)?.configured.destination_sync_mode === 'append_dedup';
+  }
+
   /** Streams that have no table yet. */
   get missing(): readonly StreamSchema[] {
     return [...this.#schemas.values()].filter(({ configured: { stream } }) => this.#tables.shapeOf(streamKey(stream)) === undefined);

@@ -66,7 +66,7 @@ export class WarehouseSink implements Sink {
     failpoint('dest.before_commit');
     const { warehouse, source } = this.#options;
     const held = this.#held(commit);
-    const { steps, record, retired } = planCommit(held.record, commit);
+    const { steps, record, retired } = planCommit(held.record, commit, (stream) => this.#tables.keepsHistory(stream));
     for (const state of retired) this.#retired.add(state);
     const next: SyncRecord = { ...record, source: source || record.source, states: record.states.filter((state) => !this.#retired.has(state)) };
     const report = await warehouse.transaction(async () => {
