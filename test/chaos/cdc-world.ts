@@ -25,11 +25,11 @@ export interface CdcServer {
   stop(): Promise<void>;
 }
 
-export async function startCdcServer(options: { network?: boolean; version?: PostgresVersion } = {}): Promise<CdcServer> {
+export async function startCdcServer(options: { network?: boolean; version?: PostgresVersion; conf?: Record<string, string | number> } = {}): Promise<CdcServer> {
   const postgres = await startPostgres({
     version: options.version ?? 18,
     // A walsender whose client has gone silent holds its slot for so long. Little memory: decoded transactions are spilled.
-    conf: { wal_sender_timeout: '5s', logical_decoding_work_mem: '64kB', max_replication_slots: 50, max_wal_senders: 50 },
+    conf: { wal_sender_timeout: '5s', logical_decoding_work_mem: '64kB', max_replication_slots: 50, max_wal_senders: 50, ...options.conf },
   });
   const network = options.network ? await startNetwork({ host: postgres.host, port: postgres.port }) : undefined;
   return {
