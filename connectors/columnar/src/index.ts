@@ -17,4 +17,4 @@ export type { Compression } from './convert/copy-sql.js';
 export type { Refuse } from './convert/refuse-sql.js';
 export { ContentError, Engine, MemoryError, type EngineOptions } from './convert/engine.js';
 export { memoryLimit } from './convert/memory.js';
-export { sqlName, sqlString } from './convert/value-sql.js';
+export { sqlName, sqlString, valueSql } from './convert/value-sql.js';
