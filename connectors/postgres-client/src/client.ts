@@ -1,7 +1,7 @@
 /** The driver on a socket of ours: TLS as libpq means it, the password from where libpq looks, and every error classified. */
 import { connect as connectNet, type Socket } from 'node:net';
 import { userInfo } from 'node:os';
-import pg from 'pg';
+import type pg from 'pg';
 import { configError, type ConnectorError } from '@tapline/protocol';
 import { classify, type Purpose } from './classify.js';
 import { targetOf, type ConnectionConfig, type Target } from './target.js';
@@ -45,7 +45,9 @@ async function connect(target: Target, attempt: TlsAttempt, purpose: Purpose): P
     return socket;
   }) as Socket['connect'];
   const password = target.password ?? (await passwordFromFile(target));
-  const client = new pg.Client({
+  // Loaded when needed: a configuration's fields come from this package, too.
+  const { default: driver } = await import('pg');
+  const client = new driver.Client({
     host: target.host,
     port: target.port,
     database: target.database,

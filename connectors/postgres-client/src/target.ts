@@ -28,7 +28,8 @@ export const connectFields = {
 };
 
 /** What {@link targetOf} reads of a configuration. */
-export type ConnectionConfig = Partial<Readonly<z.infer<z.ZodObject<typeof addressFields & typeof connectFields>>>>;
+export type ConnectionConfig = { readonly [Field in Exclude<keyof Fields, 'start_timeout'>]?: Fields[Field] | undefined };
+type Fields = z.infer<z.ZodObject<typeof addressFields & typeof connectFields>>;
 
 /** The configuration with libpq's environment and defaults filled in. */
 export interface Target {

@@ -1,0 +1,61 @@
+/** PostgreSQL's way of writing it. From 14 on. */
+import { postgresType } from '@tapline/catalog';
+import { identifier, literal, qualified } from '@tapline/postgres-client';
+import type { Dialect, NewColumn, TableName } from './dialect.js';
+
+/** https://www.postgresql.org/docs/current/ddl-system-columns.html */
+const systemColumns = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
+
+/** Where the session's temporary tables are, whatever that schema is called. */
+const temporary = 'pg_temp';
+
+const table = (name: TableName): string => qualified(name.schema, name.table);
+const list = (names: readonly string[]): string => names.map(identifier).join(', ');
+
+/** The order is hex digits, compared as bytes: under a language's rules digits may follow letters, and comparing is dear. */
+const typeOf = ({ name, type }: NewColumn): string => (name === '_tapline_order' ? 'text COLLATE "C"' : postgresType(type));
+const definition = (column: NewColumn): string => `${identifier(column.name)} ${typeOf(column)}${column.nullable ? '' : ' NOT NULL'}`;
+
+export const postgresDialect: Dialect = {
+  name: 'postgres',
+  defaultSchema: 'public',
+  maxNameBytes: 63,
+  caseSensitive: true,
+  movesBetweenSchemas: true,
+  isReservedSchema: (name) => name.startsWith('pg_') || name === 'information_schema',
+  isReservedColumn: (name) => systemColumns.has(name),
+  quote: identifier,
+  table,
+  type: postgresType,
+  createSchema: (schema) => `CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`,
+  createTable: (name, columns, key) => [
+    `CREATE TABLE ${table(name)} (${[...columns.map(definition), ...(key.length > 0 ? [`PRIMARY KEY (${list(key)})`] : [])].join(', ')})`,
+  ],
+  createTemporary: (name, columns) => ({
+    table: { schema: temporary, table: name },
+    statements: [`CREATE TEMPORARY TABLE ${qualified(temporary, name)} (${columns.map(definition).join(', ')}) ON COMMIT DROP`],
+  }),
+  addColumn: (name, column) => [`ALTER TABLE ${table(name)} ADD COLUMN ${definition(column)}`],
+  widenColumn: (name, column, type) => [`ALTER TABLE ${table(name)} ALTER COLUMN ${identifier(column)} TYPE ${postgresType(type)}`],
+  dropColumn: (name, column) => [`ALTER TABLE ${table(name)} DROP COLUMN ${identifier(column)}`],
+  addKey: (name, key, kind) => [kind === 'primary' ? `ALTER TABLE ${table(name)} ADD PRIMARY KEY (${list(key)})` : `CREATE INDEX ON ${table(name)} (${list(key)})`],
+  dropKey: (name, key) => [
+    dropPrimaryKey(name),
+    `ALTER TABLE ${table(name)} ${key.map((column) => `ALTER COLUMN ${identifier(column)} DROP NOT NULL`).join(', ')}`,
+    `CREATE INDEX ON ${table(name)} (${list(key)})`,
+  ],
+  dropTable: (name) => [`DROP TABLE IF EXISTS ${table(name)}`],
+  analyze: (name) => [`ANALYZE ${table(name)}`],
+  same: (a, b) => `${a} IS NOT DISTINCT FROM ${b}`,
+};
+
+/** Its name is only known there: a table that was moved and renamed has an older one's. */
+function dropPrimaryKey(name: TableName): string {
+  const target = literal(table(name)).trim();
+  return `DO ${literal(`DECLARE key name; BEGIN
+  SELECT conname INTO key FROM pg_catalog.pg_constraint WHERE conrelid = ${target}::pg_catalog.regclass AND contype = 'p';
+  IF FOUND THEN EXECUTE pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', ${target}, key); END IF;
+END`)}`;
+}
+
+export { refusePostgres } from './postgres-refuse.js';

@@ -1,0 +1,149 @@
+/** A warehouse on a PostgreSQL server, 14 or later. */
+import { join } from 'node:path';
+import { ContentError, Engine, MemoryError, memoryLimit, sync8 } from '@tapline/columnar';
+import { identifier } from '@tapline/postgres-client';
+import { configError, ConnectorError, systemError, type LogLevel } from '@tapline/protocol';
+import { postgresDialect } from '../dialects/postgres.js';
+import type { TableName } from '../dialects/dialect.js';
+import type { LoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
+import type { PostgresConfig } from './postgres-config.js';
+import { columnOfFailure } from './postgres-copy-error.js';
+import { csvOf } from './postgres-load.js';
+import { replaceTable } from './postgres-replace.js';
+import { PostgresSession, type SessionOptions } from './postgres-session.js';
+import { endHungWriters } from './postgres-takeover.js';
+
+export interface OpenPostgresOptions {
+  readonly config: PostgresConfig;
+  readonly sync: string;
+  /** A private folder, which the caller removes. */
+  readonly scratch: string;
+  readonly log: (level: LogLevel, message: string) => void;
+  /** For the embedded engine, which folds. Default: 256 MB, at most a quarter of what the process may use. */
+  readonly memoryBytes?: number | undefined;
+}
+
+/** Connects. Rejects with a ConnectorError that says what to do. */
+export async function openPostgres({ config, sync, scratch, log, memoryBytes }: OpenPostgresOptions): Promise<Warehouse> {
+  const applicationName = `${(config.application_name ?? process.env['PGAPPNAME']) || 'tapline'} ${sync8(sync)}`;
+  const options: SessionOptions = { config, applicationName, log };
+  const session = await PostgresSession.open(options);
+  try {
+    await requireWritable(session);
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
+  }
+  const engine = new Engine({ directory: join(scratch, 'postgres'), workers: 1, memoryBytes: memoryBytes ?? Math.min(256_000_000, memoryLimit() / 4) });
+  return new PostgresWarehouse({ session, engine, options, scratch });
+}
+
+interface Parts {
+  readonly session: PostgresSession;
+  readonly engine: Engine;
+  readonly options: SessionOptions;
+  readonly scratch: string;
+}
+
+class PostgresWarehouse implements Warehouse {
+  readonly dialect = postgresDialect;
+  readonly location: string;
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    const { host, port, database } = parts.session.target;
+    this.location = `database ${database} on ${host}:${port}`;
+  }
+
+  run(sql: string, parameters?: readonly Scalar[]): Promise<Row[]> {
+    return this.#parts.session.run(sql, parameters);
+  }
+
+  transaction<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#parts.session.transaction(work);
+  }
+
+  async load(request: LoadRequest): Promise<number> {
+    const { session, engine } = this.#parts;
+    await session.run('SAVEPOINT load');
+    try {
+      return await this.#copy(request, (sql) => engine.run(sql, 0));
+    } catch (error) {
+      if (!(error instanceof MemoryError)) throw engineError(error);
+    }
+    await session.run('ROLLBACK TO SAVEPOINT load');
+    return await this.#copy(request, (sql) => engine.runAlone(sql)).catch((error: unknown) => {
+      throw engineError(error);
+    });
+  }
+
+  async query(select: string): Promise<Row[]> {
+    const { engine } = this.#parts;
+    try {
+      return await engine.run(select, 0).catch((error: unknown) => {
+        if (!(error instanceof MemoryError)) throw error;
+        return engine.runAlone(select);
+      });
+    } catch (error) {
+      throw engineError(error);
+    }
+  }
+
+  replaceTable(from: TableName, into: TableName): Promise<void> {
+    const { session, options } = this.#parts;
+    return replaceTable({ run: (sql, parameters) => session.run(sql, parameters), log: options.log }, from, into);
+  }
+
+  endHungWriter(): Promise<boolean> {
+    const { session, options } = this.#parts;
+    return endHungWriters(options, session.processId);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.session[Symbol.asyncDispose]();
+    await this.#parts.engine[Symbol.asyncDispose]();
+  }
+
+  async #copy({ table, columns, select }: LoadRequest, run: (sql: string) => Promise<Row[]>): Promise<number> {
+    const { session, scratch } = this.#parts;
+    const target = postgresDialect.table(table);
+    const sql = `COPY ${target} (${columns.map(({ name }) => identifier(name)).join(', ')}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')`;
+    try {
+      let written = 0;
+      const taken = await session.copyIn(sql, csvOf(select, columns, { run, folder: scratch, onRows: (rows) => (written = rows) }));
+      if (taken !== written) throw systemError(`${target} took ${taken} rows of ${written}`, { code: 'pg_rows' });
+      return taken;
+    } catch (error) {
+      if (error instanceof ConnectorError || isEngineError(error)) throw error;
+      const column = columnOfFailure(error, columns);
+      throw column === undefined
+        ? session.classify(error, sql)
+        : configError(
+          `column ${identifier(column)} of ${target} refuses a value that is none of its type: has the column been given another type by somebody else? (SQLSTATE ${(error as { code: string }).code})`,
+          { code: 'pg_bad_value', cause: error },
+        );
+    }
+  }
+}
+
+async function requireWritable(session: PostgresSession): Promise<void> {
+  const { host, port, database } = session.target;
+  // In a transaction that may write: a standby refuses its begin.
+  const [row] = await session.run(`SELECT pg_catalog.current_setting('server_version_num')::int AS version, pg_catalog.current_setting('server_version') AS named`);
+  if (Number(row?.['version']) < 140_000) {
+    throw configError(`${host}:${port} is PostgreSQL ${String(row?.['named'])}, and database '${database}' can only be loaded from 14 on`, { code: 'pg_version' });
+  }
+}
+
+const isEngineError = (error: unknown): boolean => error instanceof ContentError || error instanceof MemoryError || nodeCodes.has(String((error as { code?: unknown }).code));
+const nodeCodes = new Set(['ENOSPC', 'EACCES', 'EDQUOT']);
+
+function engineError(error: unknown): unknown {
+  const code = String((error as { code?: unknown }).code);
+  if (error instanceof MemoryError) return systemError('the embedded engine ran out of memory: raise memory_mb, or flush more often (flush_mb)', { code: 'engine_memory', cause: error });
+  if (error instanceof ContentError) return systemError(`the embedded engine refused a query: ${error.message}`, { code: 'engine_query', cause: error });
+  if (code === 'ENOSPC' || code === 'EDQUOT') return configError('the disk of the staging folder is full: make room, or set staging_dir', { code: 'staging_full', cause: error });
+  if (code === 'EACCES') return configError('the staging folder cannot be written: set staging_dir', { code: 'staging_denied', cause: error });
+  return error;
+}
