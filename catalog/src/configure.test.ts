@@ -32,7 +32,26 @@ describe('modes of a stream', () => {
     expect(withMode('incremental:updated_at')).toMatchObject({ sync_mode: 'incremental', destination_sync_mode: 'append', cursor_field: ['updated_at'] });
     const warehouse = { destinationModes: ['append', 'overwrite', 'append_dedup'] };
     expect(withMode('incremental:updated_at', warehouse).destination_sync_mode).toBe('append_dedup');
+    expect(withMode('full_refresh', warehouse).destination_sync_mode).toBe('overwrite');
+    const replicated = { ...orders, source_defined_cursor: true };
+    const cdc = { ...warehouse, defaultRead: 'cdc' as const };
+    expect(configure(replicated, cdc)).toMatchObject({ sync_mode: 'incremental', destination_sync_mode: 'append_dedup', cursor_field: [], primary_key: [['id']] });
+    expect(configure({ ...replicated, source_defined_primary_key: [] }, cdc)).toMatchObject({ sync_mode: 'incremental', destination_sync_mode: 'append' });
     expect(withMode('incremental:updated_at', warehouse, { ...orders, source_defined_primary_key: [] }).destination_sync_mode).toBe('append');
+  });
+  test('a key or a cursor within a nested field is none that rows are merged by, unless somebody says so', () => {
+    const warehouse = { destinationModes: ['append', 'overwrite', 'append_dedup'] };
+    const [key, cursor] = [{ ...orders, source_defined_primary_key: [['body', 'id']] }, { ...orders, default_cursor_field: ['body', 'at'] }];
+    expect([withMode('incremental:updated_at', warehouse, key), withMode('incremental', warehouse, cursor)].map(({ destination_sync_mode }) => destination_sync_mode)).toEqual(['append', 'append']);
+    expect(withMode('incremental/append_dedup', warehouse, cursor).destination_sync_mode).toBe('append_dedup');
+  });
+  test('a key is what the user says where the source does not, and cannot be another than that of a log', () => {
+    const bare = { ...orders, source_defined_primary_key: [] };
+    const rules = (mode: string, key: readonly string[]): StreamRule[] => [{ ...rulesOfList('*')[0]!, key }, ruleOfModeFlag(`*=${mode}`)];
+    const warehouse = { destinationModes: ['append', 'overwrite', 'append_dedup'] };
+    expect(configure(bare, { ...warehouse, rules: rules('incremental:updated_at', ['id', 'body']) })).toMatchObject({ destination_sync_mode: 'append_dedup', primary_key: [['id'], ['body']] });
+    expect(() => configure(bare, { ...warehouse, rules: rules('incremental:updated_at', ['ids']) })).toThrow(/no column 'ids'. Did you mean 'id'/);
+    expect(() => configure({ ...bare, source_defined_cursor: true }, { ...warehouse, rules: rules('cdc', ['id']) })).toThrow(/replica identity/);
   });
   test('a stream that can only be read incrementally is, by its own cursor', () => {
     expect(configure({ ...orders, supported_sync_modes: ['incremental'], default_cursor_field: ['updated_at'] })).toMatchObject({ sync_mode: 'incremental', cursor_field: ['updated_at'] });

@@ -31,10 +31,10 @@ export function reconfigure(before: ConfiguredStream, stream: AirbyteStream): Co
   return withChangeColumns({ ...before, stream: withoutLeftOut(stream, before.stream), ...(key && { primary_key: key }) }, session);
 }
 
-function configureStream({ stream, mode, cursor, columns }: ChosenStream, options: ConfigureOptions): ConfiguredStream {
+function configureStream({ stream, mode, cursor, key, columns }: ChosenStream, options: ConfigureOptions): ConfiguredStream {
   // A cursor beside no mode at all means incremental: nothing else uses one.
   const wish = cursor === undefined ? mode : { ...(mode ?? { read: 'incremental' as const }), cursor };
-  const resolved = resolveMode(stream, wish, options);
+  const resolved = resolveMode(stream, wish, { ...options, key });
   const needed = [...resolved.cursorField, ...resolved.primaryKey.map((path) => path[0]!)];
   const configured: ConfiguredStream = {
     stream: columns ? selectColumns(stream, columns, needed) : stream,

@@ -65,15 +65,31 @@ export interface ResolvedMode {
   readonly primaryKey: readonly (readonly string[])[];
 }
 
+/** `key`: what the user says that tells rows apart. */
+export interface StreamModeOptions extends ModeOptions {
+  readonly key?: readonly string[] | undefined;
+}
+
 /** What a wish means for a stream. Throws a `config_error` if the stream or the destination cannot do it. */
-export function resolveMode(stream: AirbyteStream, wish: ModeWish | undefined, options: ModeOptions): ResolvedMode {
+export function resolveMode(stream: AirbyteStream, wish: ModeWish | undefined, options: StreamModeOptions): ResolvedMode {
   const asked = wish ?? defaultWish(stream, options.defaultRead);
   const syncMode: SyncMode = asked.read === 'full_refresh' ? 'full_refresh' : 'incremental';
   requireReadMode(stream, asked, syncMode);
-  const primaryKey = stream.source_defined_primary_key ?? [];
-  const destinationSyncMode = asked.write ?? defaultWrite(syncMode, primaryKey.length > 0, options.destinationModes);
+  const primaryKey = keyOf(stream, asked, options.key);
+  const cursor = cursorOf(stream, asked);
+  const destinationSyncMode = asked.write ?? defaultWrite(syncMode, primaryKey.length > 0 && [...primaryKey, cursor].every(({ length }) => length <= 1), options.destinationModes);
   requireWriteMode(stream, destinationSyncMode, primaryKey.length > 0, options);
-  return { syncMode, destinationSyncMode, cursorField: cursorOf(stream, asked), primaryKey };
+  return { syncMode, destinationSyncMode, cursorField: cursor, primaryKey };
+}
+
+function keyOf(stream: AirbyteStream, { read }: ModeWish, wished: readonly string[] | undefined): readonly (readonly string[])[] {
+  if (!wished) return stream.source_defined_primary_key ?? [];
+  if (read === 'cdc') {
+    throw configError(`${streamKey(stream)}: with cdc the key is that of the source's log (for PostgreSQL its replica identity); leave out key`, { code: 'key_not_ours', stream });
+  }
+  const properties = Object.keys((stream.json_schema['properties'] as object | null | undefined) ?? {});
+  if (properties.length > 0) for (const name of wished) requireColumn(stream, name, properties);
+  return wished.map((name) => [name]);
 }
 
 function defaultWish(stream: AirbyteStream, defaultRead: ModeOptions['defaultRead']): ModeWish {
@@ -82,9 +98,10 @@ function defaultWish(stream: AirbyteStream, defaultRead: ModeOptions['defaultRea
   return { read: !modes?.length || modes.includes('full_refresh') ? 'full_refresh' : 'incremental' };
 }
 
-function defaultWrite(syncMode: SyncMode, hasKey: boolean, destinationModes: readonly string[] | undefined): DestinationSyncMode {
+/** `mergeable`: there is a key, and it and the cursor are columns. */
+function defaultWrite(syncMode: SyncMode, mergeable: boolean, destinationModes: readonly string[] | undefined): DestinationSyncMode {
   if (syncMode === 'full_refresh') return 'overwrite';
-  return hasKey && destinationModes?.includes('append_dedup') ? 'append_dedup' : 'append';
+  return mergeable && destinationModes?.includes('append_dedup') ? 'append_dedup' : 'append';
 }
 
 function requireReadMode(stream: AirbyteStream, { read }: ModeWish, syncMode: SyncMode): void {
@@ -106,7 +123,7 @@ function requireWriteMode(stream: AirbyteStream, mode: DestinationSyncMode, hasK
     );
   }
   if (mode === 'append_dedup' && !hasKey) {
-    throw configError(`${streamKey(stream)} has no primary key, and ${mode} needs one: take append`, { code: 'key_needed', stream });
+    throw configError(`${streamKey(stream)} has no primary key, and ${mode} needs one: take append, or name its columns in tapline.yaml (key: [id])`, { code: 'key_needed', stream });
   }
 }
 

@@ -13,6 +13,8 @@ export interface StreamRule {
   readonly enabled?: boolean | undefined;
   readonly mode?: ModeWish | undefined;
   readonly cursor?: string | undefined;
+  /** Columns that tell rows apart, where the source names none. */
+  readonly key?: readonly string[] | undefined;
   readonly columns?: ColumnSelection | undefined;
   /** Where the rule was written, for messages: `--streams`, `tapline.yaml line 12`. */
   readonly origin?: string | undefined;
@@ -38,6 +40,7 @@ export interface ChosenStream {
   readonly stream: AirbyteStream;
   readonly mode: ModeWish | undefined;
   readonly cursor: string | undefined;
+  readonly key: readonly string[] | undefined;
   readonly columns: ColumnSelection | undefined;
 }
 
@@ -64,14 +67,16 @@ export function takesStream(rules: readonly StreamRule[], stream: AirbyteStream)
 /** What the rules wish for a stream that they take. */
 export function chooseStream(rules: readonly StreamRule[], stream: AirbyteStream): ChosenStream {
   let [mode, cursor, columns]: [ModeWish | undefined, string | undefined, ColumnSelection | undefined] = [undefined, undefined, undefined];
+  let key: readonly string[] | undefined;
   for (const rule of rules) {
     if (!rule.pattern.matches(stream)) continue;
     // A new mode forgets the cursor of the old one.
     if (rule.mode) [mode, cursor] = [rule.mode, undefined];
     cursor = rule.cursor ?? cursor;
+    key = rule.key ?? key;
     columns = rule.columns ?? columns;
   }
-  return { stream, mode, cursor, columns };
+  return { stream, mode, cursor, key, columns };
 }
 
 /** The root of a stream that is a partition (the additional property `tapline.partition_of`), or undefined. */

@@ -101,14 +101,14 @@ export class ConfigFile {
     return configError(`${this.path} line ${this.#lineOf(path)}: ${message}`, { code: 'bad_config' });
   }
 
-  #rule(sync: string, written: string, { enabled, mode, cursor, columns }: StreamSettings): StreamRule {
+  #rule(sync: string, written: string, { enabled, mode, cursor, key, columns }: StreamSettings): StreamRule {
     const pattern = this.#interpolation.original(written);
     const path = ['syncs', sync, 'streams', written];
     try {
       if (pattern.startsWith('!')) throw configError(`write \`${pattern.slice(1)}: { enabled: false }\` to leave out streams`);
       const wish = mode === undefined ? undefined : parseMode(mode);
       const selection: ColumnSelection | undefined = columns && (Array.isArray(columns) ? { only: columns } : columns);
-      return { pattern: parsePattern(pattern), enabled: enabled ?? true, mode: wish, cursor, columns: selection, origin: `${this.path} line ${this.#lineOf(path)}` };
+      return { pattern: parsePattern(pattern), enabled: enabled ?? true, mode: wish, cursor, key, columns: selection, origin: `${this.path} line ${this.#lineOf(path)}` };
     } catch (error) {
       throw this.error(path, (error as Error).message);
     }

@@ -15,6 +15,7 @@ const Stream = z.strictObject({
   enabled: z.boolean().optional(),
   mode: z.string().optional(),
   cursor: name.optional(),
+  key: z.array(name).min(1).optional(),
   columns: Columns.optional(),
 });
 export type StreamSettings = z.infer<typeof Stream>;
