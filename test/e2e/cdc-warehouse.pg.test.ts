@@ -1,0 +1,145 @@
+/**
+ * What change data capture leaves in a warehouse is what the source has, row by row: under random DML and DDL over every type, some of it while
+ * a run goes on, some between runs; while a copy runs under load; through a TRUNCATE. CHAOS=full takes every engine and form;
+ * DIFFERENTIAL_SEED one seed.
+ */
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { startCdcServer, type CdcServer } from '../chaos/cdc-world.js';
+import { randomOf } from '../chaos/random.js';
+import { createWarehouseCdcWorld } from '../chaos/warehouse-cdc-world.js';
+import { forms, optionOf, type Form } from '../chaos/warehouse-cdc-verify.js';
+import { dropSlots } from '../harness/slots.js';
+import type { Outcome } from '../harness/tapline.js';
+import { testWarehouse, warehouseKinds, type TestWarehouse, type WarehouseKind } from '../harness/warehouse.js';
+import { explain, workspace } from '../harness/workspace.js';
+import { availableTypes } from './available-types.js';
+import { mergedDifferences } from './merged.js';
+import { randomChanges } from './random-changes.js';
+import { matrix, settings } from './types-matrix.js';
+
+const full = process.env['CHAOS'] === 'full';
+const seed = process.env['DIFFERENTIAL_SEED'] ?? String(Date.now() % 1_000_000);
+const aliveIn: Readonly<Record<Form, string>> = { hard: 'true', soft: '_ab_cdc_deleted_at IS NULL', scd2: 'is_current' };
+
+async function succeeded(run: Promise<Outcome>): Promise<void> {
+  const outcome = await run;
+  expect(outcome.exitCode, explain(outcome)).toBe(0);
+}
+
+async function warehouseOf(kind: WarehouseKind): Promise<TestWarehouse> {
+  const at = await testWarehouse(kind);
+  onTestFinished(() => at.dispose());
+  return at;
+}
+
+interface Case {
+  readonly version: 14 | 18;
+  readonly kind: WarehouseKind;
+  readonly form: Form;
+}
+const everyday: readonly Case[] = [{ version: 18, kind: 'duckdb', form: 'hard' }, { version: 14, kind: 'postgres18', form: 'scd2' }];
+const all = warehouseKinds.flatMap((kind) => forms.map((form, i): Case => ({ version: i % 2 === 0 ? 18 : 14, kind, form })));
+
+describe('under random changes of rows and of tables, the merged table equals the source and a fresh copy, value for value', () => {
+  test.each(full ? all : everyday)('PostgreSQL $version into $kind ($form)', { timeout: 300_000 }, async ({ version, kind, form }) => {
+    const random = randomOf(`${seed} ${version} ${kind} ${form}`);
+    const at = await workspace({ version, query: '?schemas=public&replication=cdc' });
+    onTestFinished(() => dropSlots(at.database));
+    const merged = await warehouseOf(kind);
+    const { cases: types, seed: prepare } = matrix(version, await availableTypes(at.database));
+    const changes = randomChanges(types, random);
+    await at.database.query(`${settings} ${prepare} ${changes.seed}`);
+    const client = await at.database.connect();
+    onTestFinished(() => client.end().catch(() => {}));
+    await client.query(settings);
+    const work = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await changes.transaction(client);
+    };
+    const args = ['--sync', 'stream', '--dest', `${merged.uri}?${optionOf(form)}`, '--flush', '200ms'];
+
+    await work(40);
+    await succeeded(at.sync(args));
+    await work(20);
+    // Every value of the list by the stream, the keys of all rows changed.
+    await client.query(`UPDATE matrix SET id = -1 - id`);
+    await succeeded(at.sync(args));
+    const going = at.startSync([...args, '--continuous']);
+    await going.connectors();
+    for (let i = 0; i < 4; i++) await work(10);
+    going.kill('SIGTERM');
+    await succeeded(going.done);
+    await work(20);
+    await succeeded(at.sync(args));
+
+    const fresh = await warehouseOf(kind);
+    await succeeded(at.sync(['--sync', 'fresh', '--source', `${at.database.url}?schemas=public`, '--dest', fresh.uri]));
+    const found = await mergedDifferences({ merged, alive: aliveIn[form], fresh, source: at.database }, ['matrix', ...changes.tables]);
+    expect(found, `DIFFERENTIAL_SEED=${seed} repeats it. What was done:\n${changes.history.filter((one) => !/^(INSERT|UPDATE|DELETE)/.test(one)).join('\n')}`).toEqual([]);
+  });
+});
+
+let server: CdcServer;
+beforeAll(async () => {
+  server = await startCdcServer({ conf: { track_commit_timestamp: 'on' } });
+});
+afterAll(() => server?.stop());
+
+describe('the copy and the stream meet exactly in the merged table', () => {
+  const cases: readonly (readonly [WarehouseKind, Form])[] = full ? warehouseKinds.flatMap((kind) => forms.map((form) => [kind, form] as const)) : [['postgres14', 'hard'], ['duckdb', 'soft']];
+  test.each(cases)('into %s (%s), with changes and deletions of rows while they are copied, and of rows that were not copied yet', { timeout: 300_000 }, async (kind, form) => {
+    const world = await createWarehouseCdcWorld(server, { seed: `copy ${kind} ${form}`, pauseMs: 0, largest: full ? 2_000 : 600, writers: 3, kind, form });
+    onTestFinished(() => world.dispose());
+    await world.load.transactions(full ? 40 : 20);
+    const stop = new AbortController();
+    const writing = world.load.write(stop.signal);
+    await succeeded(world.sync().finally(() => stop.abort()));
+    await writing;
+    expect(await world.damage(), 'after the copy').toEqual([]);
+    await world.copied();
+    await world.load.transactions(10);
+    await succeeded(world.sync());
+    // Between two transactions of each writer: no reader sees a part of one.
+    expect(await world.damage(), 'in the middle of the load').toEqual([]);
+    await world.load.finish();
+    await succeeded(world.sync());
+    expect(await world.finalDamage()).toEqual([]);
+  });
+
+  test.each<WarehouseKind>(full ? [...warehouseKinds] : ['postgres18'])('into %s, a table that is added later is copied while the others go on', async (kind) => {
+    const world = await createWarehouseCdcWorld(server, { seed: `added ${kind}`, pauseMs: 0, largest: 300, writers: 2, kind, form: 'hard' });
+    onTestFinished(() => world.dispose());
+    await world.load.transactions(10);
+    await succeeded(world.sync({ args: ['--streams', 'public.keyed'] }));
+    await world.load.transactions(10);
+    const stop = new AbortController();
+    const writing = world.load.write(stop.signal);
+    await succeeded(world.sync().finally(() => stop.abort()));
+    await writing;
+    await world.copied();
+    await succeeded(world.sync());
+    expect(await world.damage()).toEqual([]);
+    await world.load.finish();
+    await succeeded(world.sync());
+    expect(await world.finalDamage()).toEqual([]);
+  });
+});
+
+describe('a TRUNCATE in the middle of the stream', () => {
+  const cases: readonly (readonly [WarehouseKind, Form])[] = full ? warehouseKinds.flatMap((kind) => forms.map((form) => [kind, form] as const)) : [['duckdb', 'scd2']];
+  test.each(cases)('into %s (%s) leaves what came after it; a history keeps what was before, closed', async (kind, form) => {
+    const at = await workspace({ query: '?schemas=public&replication=cdc', seed: `CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 50) i` });
+    onTestFinished(() => dropSlots(at.database));
+    const warehouse = await warehouseOf(kind);
+    const args = ['--sync', 'stream', '--dest', `${warehouse.uri}?${optionOf(form)}`];
+    await succeeded(at.sync(args));
+    await at.database.query('UPDATE t SET n = 1');
+    await at.database.query('BEGIN; INSERT INTO t VALUES (200, 2); TRUNCATE t; INSERT INTO t SELECT i, 3 FROM generate_series(41, 60) i; COMMIT');
+    await at.database.query('UPDATE t SET n = 4 WHERE id = 41; DELETE FROM t WHERE id = 42');
+    await succeeded(at.sync(args));
+    const rows = await warehouse.query(`SELECT id, n FROM public.t WHERE ${aliveIn[form]} ORDER BY id`);
+    expect(rows).toEqual([{ id: 41, n: 4 }, ...Array.from({ length: 18 }, (_, i) => ({ id: 43 + i, n: 3 }))]);
+    if (form !== 'scd2') return;
+    const [closed] = await warehouse.query(`SELECT count(*) AS n, count(DISTINCT id) AS ids FROM public.t WHERE NOT is_current AND n IN (0, 1) AND valid_to >= valid_from`);
+    expect(closed).toEqual({ n: '100', ids: '50' });
+  });
+});
