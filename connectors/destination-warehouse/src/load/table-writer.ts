@@ -5,9 +5,20 @@
  * open, which nobody sees, is a log: every record as it came, deletions and unknown values among them. It is folded when the
  * generation completes, so that it does not matter in which order copied rows and changes came into it.
  */
+import { sqlName, unchangedColumn } from '@tapline/columnar';
+import { protocolError, streamKey } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
-import type { ColumnSource, TableShape } from '../tables/shape.js';
+import type { ColumnSource, TableColumn, TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
+import { mayBeBad, tellBadValues } from './bad-values.js';
+import { completeMerge, rekeyMerge } from './complete.js';
+import { foldedRows } from './fold.js';
+import { extendHistory } from './history.js';
+import { Layout } from './layout.js';
+import { metaOfUnknown } from './marks.js';
+import { merge, unknownCount } from './merge.js';
+import { stagedRows } from './staged-rows.js';
+import { temporary, withMarker } from './temporary.js';
 
 export interface TableWriterOptions {
   readonly warehouse: Warehouse;
@@ -67,17 +78,131 @@ export class TableWriter {
    * Brings staged files into a table. Rejects with a `config_error` where `fail` was asked for and a value could not be held, and with a
    * protocol error where a record has no value in any column of its key.
    */
-  async write(request: WriteRequest): Promise<WriteReport> {
-    throw new Error(`not yet: ${request.shape.stream.name} ${this.#options.run}`);
+  async write({ shape, table, open, files }: WriteRequest): Promise<WriteReport> {
+    if (files.length === 0) return { rows: 0, nulled: 0, keyHeldNull: false };
+    const staged = await this.#look(shape, files);
+    if (staged.count === 0) return { rows: 0, nulled: 0, keyHeldNull: false };
+    const keyHeldNull = shape.write !== 'append' && staged.nullable.size > 0;
+    if (keyHeldNull && shape.primaryKey && !open) await this.#runAll(this.#options.warehouse.dialect.dropKey?.(table, shape.key) ?? []);
+    let { nulled } = staged;
+    if (shape.write === 'append') nulled += await this.#loadKnown(staged, table);
+    else if (open) await this.#load(table, withMarker(staged.layout.columns, true), staged.rows);
+    else if (shape.write === 'merge') nulled += await this.#merge(staged, table);
+    else nulled += await this.#history(staged, table);
+    return { rows: staged.count, nulled, keyHeldNull };
   }
 
-  /** Ends an open generation. Returns values that are null because nobody told them. */
-  async complete(request: CompleteRequest): Promise<Pick<WriteReport, 'nulled' | 'keyHeldNull'>> {
-    throw new Error(`not yet: ${request.shape.stream.name}`);
+  /** Ends an open generation. */
+  async complete({ shape, from, into, replace }: CompleteRequest): Promise<Pick<WriteReport, 'nulled' | 'keyHeldNull'>> {
+    const { warehouse } = this.#options;
+    if (shape.write !== 'append') return await completeMerge({ warehouse, shape, from, into, replace });
+    if (replace) {
+      await warehouse.replaceTable(from, into);
+    } else {
+      const list = new Layout(shape, warehouse.dialect.name).list();
+      await warehouse.run(`INSERT INTO ${warehouse.dialect.table(into)} (${list}) SELECT ${list} FROM ${warehouse.dialect.table(from)}`);
+      await this.#runAll(warehouse.dialect.dropTable(from));
+    }
+    return { nulled: 0, keyHeldNull: false };
   }
 
   /** The rows of `table` folded anew by the key of `shape`, which is another one than they were merged by; no more than one row a key is left. */
   async rekey(shape: TableShape, table: TableName): Promise<void> {
-    throw new Error(`not yet: ${shape.stream.name} ${table.table}`);
+    const { warehouse } = this.#options;
+    await rekeyMerge(warehouse, new Layout(shape, warehouse.dialect.name), table);
   }
+
+  /** What has to be known of the rows before they are loaded. */
+  async #look(shape: TableShape, files: readonly LoadFile[]): Promise<StagedRows> {
+    const { warehouse } = this.#options;
+    const layout = new Layout(shape, 'duckdb');
+    // Where nothing can be unknown the rows have no marker, but what goes into a log has one in any case.
+    const rows = stagedRows(layout, files, true);
+    const keyless = layout.key.map(({ name }) => `${sqlName(name)} IS NULL`);
+    const counts = keyless.map((test, i) => `count(*) FILTER (WHERE ${test}) AS k${i}`);
+    if (keyless.length > 0) counts.push(`count(*) FILTER (WHERE ${keyless.join(' AND ')}) AS keyless`);
+    const [found] = await warehouse.query(`SELECT count(*) AS n, count(*) FILTER (WHERE ${mayBeBad}) AS bad${counts.map((count) => `, ${count}`).join('')} FROM (${rows})`);
+    const count = Number(found!['n']);
+    if (shape.write !== 'append' && Number(found!['keyless'] ?? 0) > 0) {
+      throw protocolError(
+        `stream ${streamKey(shape.stream)}: ${String(found!['keyless'])} records have no value in their key (${shape.key.join(', ')}), so they cannot be merged. `
+        + 'Write the stream with append, or choose another primary key',
+        { stream: shape.stream },
+      );
+    }
+    const marked = files.some(({ unchanged }) => unchanged) ? await this.#markedIn(layout, rows) : [];
+    const nulled = Number(found!['bad']) > 0 ? await tellBadValues({ ...this.#options, layout, rows }) : 0;
+    return { layout, rows, count, nulled, marked, nullable: new Set(layout.key.flatMap(({ name }, i) => (Number(found![`k${i}`]) > 0 ? [name] : []))) };
+  }
+
+  async #markedIn(layout: Layout, rows: string): Promise<string[]> {
+    const marks = sqlName(unchangedColumn);
+    const found = await this.#options.warehouse.query(`SELECT DISTINCT unnest(from_json(${marks}, '["VARCHAR"]')) AS name FROM (SELECT DISTINCT ${marks} FROM (${rows}) WHERE ${marks} IS NOT NULL)`);
+    const names = new Set(found.map(({ name }) => String(name)));
+    return layout.columns.flatMap(({ name }) => (names.has(name) ? [name] : []));
+  }
+
+  async #merge({ layout, rows, count, marked, nullable }: StagedRows, table: TableName): Promise<number> {
+    const { warehouse } = this.#options;
+    const [distinct] = await warehouse.query(`SELECT count(*) AS n FROM (SELECT DISTINCT ${layout.keyOf('r').join(', ')} FROM (${rows}) r)`);
+    const single = Number(distinct!['n']) === count ? rows : foldedRows({ layout, rows, marker: true, marked });
+    if (await this.#isEmpty(table)) return await this.#loadKnown({ layout, rows: single, marked }, table);
+    const columns = withMarker(layout.columns, marked.length > 0);
+    await using stage = await temporary(warehouse, columns);
+    await this.#load(stage.name, columns, single);
+    await this.#runAll(warehouse.dialect.analyze(stage.name));
+    return await merge({ warehouse, layout: layout.in(warehouse.dialect.name), stage: stage.name, table, marked, nullable });
+  }
+
+  async #history({ layout, rows, marked, nullable }: StagedRows, table: TableName): Promise<number> {
+    const { warehouse } = this.#options;
+    const columns = withMarker(layout.columns, marked.length > 0);
+    await using events = await temporary(warehouse, columns);
+    await this.#load(events.name, columns, rows);
+    await this.#runAll(warehouse.dialect.analyze(events.name));
+    return await extendHistory({ warehouse, layout: layout.in(warehouse.dialect.name), events: events.name, table, marked, nullable, replace: false });
+  }
+
+  /** Loads rows into a table that nobody will fill later: what is not known now is null, and told. Returns how many values that are. */
+  async #loadKnown({ layout, rows, marked }: Pick<StagedRows, 'layout' | 'rows' | 'marked'>, table: TableName): Promise<number> {
+    const lasting = layout.shape.write === 'merge' && layout.shape.deletes === 'hard' ? ` WHERE NOT (${layout.deleted('r')})` : '';
+    if (marked.length === 0) {
+      await this.#load(table, layout.columns, `SELECT ${layout.list('r')} FROM (${rows}) r${lasting}`);
+      return 0;
+    }
+    const isAsked = `NOT (${layout.deleted('r')})`;
+    const meta = `CASE WHEN ${isAsked} THEN ${metaOfUnknown(layout, 'r', marked)} ELSE r._airbyte_meta END AS _airbyte_meta`;
+    const list = layout.columns.map(({ name }) => (name === '_airbyte_meta' ? meta : `r.${sqlName(name)}`)).join(', ');
+    const [unknown] = await this.#options.warehouse.query(`SELECT ${unknownCount('r', marked)} AS n FROM (${rows}) r WHERE ${isAsked}`);
+    await this.#load(table, layout.columns, `SELECT ${list} FROM (${rows}) r${lasting}`);
+    return Number(unknown!['n'] ?? 0);
+  }
+
+  async #load(table: TableName, columns: readonly TableColumn[], rows: string): Promise<void> {
+    const select = `SELECT ${columns.map(({ name }) => sqlName(name)).join(', ')} FROM (${rows})`;
+    await this.#options.warehouse.load({ table, columns: columns.map(({ name, type }) => ({ name, type })), select });
+  }
+
+  async #isEmpty(table: TableName): Promise<boolean> {
+    const { warehouse } = this.#options;
+    return (await warehouse.run(`SELECT 1 AS one FROM ${warehouse.dialect.table(table)} LIMIT 1`)).length === 0;
+  }
+
+  async #runAll(statements: readonly string[]): Promise<void> {
+    for (const statement of statements) await this.#options.warehouse.run(statement);
+  }
+}
+
+interface StagedRows {
+  /** In the embedded engine's SQL. */
+  readonly layout: Layout;
+  /** SQL of the rows, with the marker. */
+  readonly rows: string;
+  readonly count: number;
+  /** Values that could not be held. */
+  readonly nulled: number;
+  /** Columns that occur in marks. */
+  readonly marked: readonly string[];
+  /** Columns of the key that are null in a row. */
+  readonly nullable: ReadonlySet<string>;
 }

@@ -1,0 +1,110 @@
+/**
+ * Every version of a key, in a table of `history`. What came is laid between what is there: where records come in their order that
+ * touches the last version of a key only, else all from the place on where the first of them belongs.
+ *
+ * A version holds from its own time on, but not from before the version before it; until the next one, or the deletion. Of several in
+ * one transaction the last one stays. Rows of a later generation follow those of an earlier one.
+ */
+import { sqlName, unchangedColumn } from '@tapline/columnar';
+import type { TableName } from '../dialects/dialect.js';
+import { isCurrent, orderColumn, validFrom, validTo } from '../tables/own-columns.js';
+import type { TableColumn } from '../tables/shape.js';
+import type { Warehouse } from '../warehouse.js';
+import { deletedAt, type Layout } from './layout.js';
+import { filledRows } from './marks.js';
+import { tellUnknown } from './merge.js';
+import { insertInto, temporary, withMarker } from './temporary.js';
+
+export interface HistoryRequest {
+  readonly warehouse: Warehouse;
+  /** In the warehouse's SQL. */
+  readonly layout: Layout;
+  /** Records, deletions among them, with the marker where `marked` names columns. */
+  readonly events: TableName;
+  readonly table: TableName;
+  readonly marked: readonly string[];
+  /** Columns of the key that are null in a record. */
+  readonly nullable: ReadonlySet<string>;
+  /** The records are a whole generation: keys that it does not have end where it begins. */
+  readonly replace: boolean;
+}
+
+const generation = '_airbyte_generation_id';
+const updatedAt = '_ab_cdc_updated_at';
+const nextFrom: TableColumn = { name: '__tapline_next', type: { kind: 'timestamptz' }, field: undefined };
+
+/** Returns how many values are null because nobody told them. */
+export async function extendHistory(request: HistoryRequest): Promise<number> {
+  const { warehouse, layout, events, table, marked, nullable } = request;
+  const { columns } = layout;
+  const [e, t] = [warehouse.dialect.table(events), warehouse.dialect.table(table)];
+  const places = columns.filter(({ name }) => layout.shape.key.includes(name) || [layout.cursor?.name, orderColumn, generation].includes(name));
+
+  await using first = await temporary(warehouse, places);
+  await insertInto(warehouse, first, places, `SELECT ${places.map(({ name }) => `r.${sqlName(name)}`).join(', ')} FROM (SELECT r.*, row_number() OVER (${partition(layout)}) AS __tapline_n FROM ${e} r) r WHERE r.__tapline_n = 1`);
+
+  await using touched = await temporary(warehouse, [...columns, nextFrom]);
+  await insertInto(warehouse, touched, [...columns, nextFrom], touchedSql(request, t, first.sql));
+
+  const made = withMarker(columns, marked.length > 0);
+  await using versions = await temporary(warehouse, made);
+  await insertInto(warehouse, versions, made, versionsSql(request, e, touched.sql));
+  const nulled = await tellUnknown({ warehouse, layout, table: versions.name, marked });
+
+  const sameRow = `${layout.sameKey('p', 't', nullable)} AND t.${generation} = p.${generation} AND t.${orderColumn} = p.${orderColumn}`;
+  await warehouse.run(`DELETE FROM ${t} AS t USING ${touched.sql} AS p WHERE ${sameRow}`);
+  if (request.replace) {
+    const begin = `coalesce((SELECT min(${timeOf(layout, 'r')}) FROM ${e} r), now())`;
+    const absent = `t.${isCurrent} AND NOT EXISTS (SELECT 1 FROM ${first.sql} f WHERE ${layout.sameKey('f', 't', nullable)})`;
+    const closed = listWith(layout, 't', { [validTo]: `greatest(t.${validFrom}, ${begin})`, [isCurrent]: 'false' });
+    await warehouse.run(`INSERT INTO ${versions.sql} (${layout.list()}) SELECT ${closed} FROM ${t} t WHERE ${absent}`);
+    await warehouse.run(`DELETE FROM ${t} AS t WHERE ${absent}`);
+  }
+  await warehouse.run(`INSERT INTO ${t} (${layout.list()}) SELECT ${layout.list('v')} FROM ${versions.sql} v`);
+  return nulled;
+}
+
+const partition = (layout: Layout): string => `PARTITION BY ${layout.keyOf('r').join(', ')} ORDER BY ${layout.ascending('r', true)}`;
+
+/** Of the versions that are there: those from the first record of their key on, and the last one before it. */
+function touchedSql({ layout, nullable }: HistoryRequest, t: string, first: string): string {
+  const older = `SELECT t.*, ${layout.after('f', 't', true)} AS __tapline_older FROM ${t} t JOIN ${first} f ON ${layout.sameKey('f', 't', nullable)}`;
+  const next = `lead(r.${validFrom}) OVER (${partition(layout)}) AS ${nextFrom.name}, lead(r.__tapline_older) OVER (${partition(layout)}) AS __tapline_next_older`;
+  return `SELECT ${layout.list('r')}, r.${nextFrom.name} FROM (SELECT r.*, ${next} FROM (${older}) r) r WHERE NOT coalesce(r.__tapline_next_older, false)`;
+}
+
+function versionsSql({ layout, marked }: HistoryRequest, e: string, touched: string): string {
+  const marks = (value: string): string => (marked.length > 0 ? `, ${value} AS ${sqlName(unchangedColumn)}` : '');
+  const none = 'CAST(NULL AS timestamptz)';
+  // A version that is there and ends before the next one begins, or with none behind it, was ended by a deletion, which is there no more.
+  const ended = `CASE WHEN r.${nextFrom.name} IS NULL OR r.${nextFrom.name} > r.${validTo} THEN r.${validTo} END`;
+  const rows = `SELECT ${layout.list('r')}, ${timeOf(layout, 'r')} AS __tapline_time, ${timeOf(layout, 'r')} AS __tapline_own, ${none} AS __tapline_ended${marks(`r.${sqlName(unchangedColumn)}`)} FROM ${e} r `
+    + `UNION ALL SELECT ${layout.list('r')}, r.${validFrom}, ${timeOf(layout, 'r')}, ${ended}${marks('CAST(NULL AS text)')} FROM ${touched} r`;
+  const filled = filledRows({ layout, rows, marked, extra: ['__tapline_time', '__tapline_own', '__tapline_ended'], byGeneration: true });
+
+  const window = partition(layout);
+  const time = `max(r.__tapline_time) OVER (${window} ROWS UNBOUNDED PRECEDING)`;
+  const endedBefore = `max(r.__tapline_ended) OVER (${window} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`;
+  const transaction = `substr(r.${orderColumn}, 1, 16)`;
+  const superseded = [transaction, 'r.__tapline_own', `r.${generation}`].map((part) => `lead(${part}) OVER (${window}) = ${part}`).join(' AND ');
+  const placed = `SELECT r.*, greatest(${time}, coalesce(${endedBefore}, ${time})) AS __tapline_from, coalesce(${superseded}, false) AS __tapline_superseded FROM (${filled}) r`;
+  const next = `lead(r.__tapline_from) OVER (${window})`;
+  const lives = `SELECT r.*, CASE WHEN r.__tapline_ended IS NULL THEN ${next} ELSE greatest(r.__tapline_ended, r.__tapline_from) END AS __tapline_to FROM (${placed}) r WHERE NOT r.__tapline_superseded`;
+  const list = listWith(layout, 'r', { [validFrom]: 'r.__tapline_from', [validTo]: 'r.__tapline_to', [isCurrent]: 'r.__tapline_to IS NULL' });
+  return `SELECT ${list}${marks(`r.${sqlName(unchangedColumn)}`)} FROM (${lives}) r WHERE NOT (${layout.deleted('r')})`;
+}
+
+/** All columns, some of ours with other values. */
+const listWith = (layout: Layout, alias: string, values: Readonly<Record<string, string>>): string =>
+  layout.columns.map(({ name, field }) => (field === undefined && values[name] !== undefined ? `${values[name]} AS ${name}` : `${alias}.${sqlName(name)}`)).join(', ');
+
+/** When the record became true. */
+function timeOf(layout: Layout, alias: string): string {
+  const of = (name: string): string => `${alias}.${sqlName(name)}`;
+  const { cursor } = layout.shape;
+  const type = layout.columns.find(({ name }) => name === cursor)?.type.kind;
+  const known = layout.has(updatedAt) ? [of(updatedAt), ...(layout.has(deletedAt) ? [of(deletedAt)] : [])]
+    : cursor === undefined ? []
+      : type === 'timestamptz' ? [of(cursor)] : type === 'timestamp' ? [`${of(cursor)} AT TIME ZONE 'UTC'`] : [];
+  return `coalesce(${[...known, of('_airbyte_extracted_at')].join(', ')})`;
+}

@@ -1,0 +1,74 @@
+/** Values that were not told because they did not change: `_tapline_unchanged`, a JSON list of columns, without spaces. */
+import { sqlName, sqlString, unchangedColumn } from '@tapline/columnar';
+import { entriesOf, nulledEntry, withChanges } from './changes.js';
+import type { Layout } from './layout.js';
+
+/** True where the row does not know the column's value. A quote within a name has a backslash: what follows `[` or `,` is the beginning of one. */
+export function isMarked(alias: string, column: string): string {
+  const marks = `${alias}.${sqlName(unchangedColumn)}`;
+  const name = JSON.stringify(column);
+  return `(${marks} IS NOT NULL AND (strpos(${marks}, ${sqlString(`[${name}`)}) > 0 OR strpos(${marks}, ${sqlString(`,${name}`)}) > 0))`;
+}
+
+/** The list made of conditions, one a column; null if none holds. */
+export function marksOf(conditions: readonly { readonly column: string; readonly test: string }[]): string {
+  const names = conditions.map(({ column, test }) => `CASE WHEN ${test} THEN ${sqlString(JSON.stringify(column))} END`);
+  return `nullif('[' || concat_ws(',', ${names.join(', ')}) || ']', '[]')`;
+}
+
+/** `_airbyte_meta` of a row whose marked values nobody will tell any more. */
+export function metaOfUnknown(layout: Layout, alias: string, marked: readonly string[]): string {
+  const entries = marked.map((column) => `CASE WHEN ${isMarked(alias, column)} THEN ${sqlString(nulledEntry(fieldOf(layout, column), 'SOURCE_RETRIEVAL_ERROR'))} END`);
+  return withChanges(layout.flavour, `${alias}._airbyte_meta`, entries);
+}
+
+/** `_airbyte_meta` of a row that takes values of another one: with them goes why they are null. */
+export function metaOfFilled(layout: Layout, meta: string, filled: readonly { readonly column: string; readonly when: string; readonly theirMeta: string }[]): string {
+  const entries = filled.flatMap(({ column, when, theirMeta }) =>
+    entriesOf(layout.flavour, theirMeta, fieldOf(layout, column)).map((entry) => `CASE WHEN ${when} THEN ${entry} END`));
+  return withChanges(layout.flavour, meta, entries);
+}
+
+export const fieldOf = (layout: Layout, column: string): string => layout.columns.find(({ name }) => name === column)?.field ?? column;
+
+export interface FillRequest {
+  readonly layout: Layout;
+  /** SQL of rows with the table's columns, the marker and `extra`. */
+  readonly rows: string;
+  /** All columns that occur in marks. */
+  readonly marked: readonly string[];
+  /** Other columns of `rows`, passed on. */
+  readonly extra?: readonly string[];
+  readonly byGeneration?: boolean;
+}
+
+/**
+ * The rows, each marked value taken from the row of its key that told it last before. Marks stay where there is none. A deletion tells nothing.
+ */
+export function filledRows({ layout, rows, marked, extra = [], byGeneration = false }: FillRequest): string {
+  if (marked.length === 0) return rows;
+  const key = layout.keyOf('r').join(', ');
+  const ascending = layout.ascending('r', byGeneration);
+  const told = marked.map((column, i) =>
+    `count(CASE WHEN NOT ${isMarked('r', column)} AND NOT (${layout.deleted('r')}) THEN 1 END) OVER (PARTITION BY ${key} ORDER BY ${ascending} ROWS UNBOUNDED PRECEDING) AS ${told_(i)}`);
+  // The first row of each group is the one that told.
+  const values = marked.flatMap((column, i) => {
+    const window = `OVER (PARTITION BY ${key}, r.${told_(i)} ORDER BY ${ascending})`;
+    return [`first_value(r.${sqlName(column)}) ${window} AS ${value_(i)}`, `first_value(r._airbyte_meta) ${window} AS ${meta_(i)}`];
+  });
+  const takes = marked.map((column, i) => `(${isMarked('r', column)} AND r.${told_(i)} > 0)`);
+  const columns = layout.columns.map(({ name }) => {
+    const i = marked.indexOf(name);
+    if (i !== -1) return `CASE WHEN ${takes[i]!} THEN r.${value_(i)} ELSE r.${sqlName(name)} END AS ${sqlName(name)}`;
+    if (name !== '_airbyte_meta') return `r.${sqlName(name)}`;
+    return `${metaOfFilled(layout, 'r._airbyte_meta', marked.map((column, m) => ({ column, when: takes[m]!, theirMeta: `r.${meta_(m)}` })))} AS _airbyte_meta`;
+  });
+  const marks = marksOf(marked.map((column, i) => ({ column, test: `${isMarked('r', column)} AND r.${told_(i)} = 0` })));
+  return `SELECT ${[...columns, ...extra.map((name) => `r.${name}`), `${marks} AS ${sqlName(unchangedColumn)}`].join(', ')} `
+    + `FROM (SELECT r.*, ${values.join(', ')} FROM (SELECT r.*, ${told.join(', ')} FROM (${rows}) r) r) r`;
+}
+
+// Names that no column has: ours begin in another way, and the field's are in the table under theirs.
+const told_ = (i: number): string => `__tapline_told_${i}`;
+const value_ = (i: number): string => `__tapline_value_${i}`;
+const meta_ = (i: number): string => `__tapline_meta_${i}`;
