@@ -11,4 +11,9 @@ export const destination = defineDestination<Config>({
   // Loaded when needed: the engine takes longer to load than `spec` takes to run.
   check: async (context) => (await import('./check.js')).check(context),
   consume: async (context) => (await import('./write.js')).write(context),
+  tools: {
+    async *digest(context) {
+      yield* (await import('./tools/digest.js')).digest(context);
+    },
+  },
 });
