@@ -33,7 +33,8 @@ export async function write(context: RawWriteContext<Config>): Promise<void> {
         refuse,
       },
     });
-    await sink.finish();
+    // Whoever stops us waits, and not for long.
+    if (!signal.aborted) await sink.finish();
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

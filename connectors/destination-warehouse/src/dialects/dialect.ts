@@ -48,6 +48,8 @@ export interface Dialect {
   dropTable(table: TableName): string[];
   /** After a load. */
   analyze(table: TableName): string[];
+  /** What a transaction begins with that runs a user's own statements: they find tables as they do elsewhere. */
+  readonly userSettings: readonly string[];
   /** SQL: equal, or both null. */
   same(a: string, b: string): string;
 }

@@ -53,5 +53,6 @@ export const duckdbDialect: Dialect = {
   dropTable: (name) => [`DROP TABLE IF EXISTS ${table(name)}`],
   // The engine keeps its statistics as it writes; ANALYZE would read the whole table for them.
   analyze: () => [],
+  userSettings: [],
   same: (a, b) => `${a} IS NOT DISTINCT FROM ${b}`,
 };

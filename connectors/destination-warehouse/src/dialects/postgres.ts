@@ -46,6 +46,7 @@ export const postgresDialect: Dialect = {
   ],
   dropTable: (name) => [`DROP TABLE IF EXISTS ${table(name)}`],
   analyze: (name) => [`ANALYZE ${table(name)}`],
+  userSettings: ['SET LOCAL search_path TO DEFAULT'],
   same: (a, b) => `${a} IS NOT DISTINCT FROM ${b}`,
 };
 

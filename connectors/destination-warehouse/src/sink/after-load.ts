@@ -46,7 +46,10 @@ export class AfterLoad {
     }
     for (const [index, statement] of this.#options.postSql.entries()) {
       try {
-        await this.#warehouse.run(statement);
+        await this.#warehouse.transaction(async () => {
+          for (const setting of dialect.userSettings) await this.#warehouse.run(setting);
+          await this.#warehouse.run(statement);
+        });
       } catch (error) {
         const { kind, message } = toConnectorError(error);
         const told = `statement ${index + 1} of post_sql failed at ${location}: ${message}. What was loaded is committed; correct post_sql, and run again`;
