@@ -27,9 +27,9 @@ const rules: readonly Rule[] = [
       transientError(`the DuckDB file ${path} is open in another process${pid ? ` (pid ${pid}, ${program})` : ''}: end it, or let it close the file`, { code: 'locked' }),
   },
   {
-    test: /no space left on device|disk quota exceeded|could not write all bytes|failed to allocate.*temporary|max_temp_directory_size/i,
-    tell: ({ path, scratch }, _, message) =>
-      message.includes(scratch)
+    test: /no space left on device|disk quota exceeded|could not write all bytes|max_temp_directory_size/i,
+    tell: ({ path, scratch }, [word], message) =>
+      message.includes(scratch) || word === 'max_temp_directory_size'
         ? config('staging', `the disk is full where ${scratch} lies: free some space, or set staging_dir to another folder. ${retried}`)
         : config('disk_full', `the disk is full: cannot write to the DuckDB file ${path}. Free some space. ${retried}`),
   },
@@ -62,7 +62,7 @@ const rules: readonly Rule[] = [
     tell: ({ memoryBytes }) => config('memory', `DuckDB needs more memory than the ${Math.floor(memoryBytes / 1_000_000)} MB it has: raise memory_mb, or lower flush_mb, so that a commit holds less. ${retried}`),
   },
   {
-    test: /^Dependency Error/,
+    test: /^Dependency Error|an index depends on/,
     tell: ({ path }) => config('depended_on', `an index or another table of the DuckDB file ${path} depends on a table that has to change: drop it, and make it again after the run (post_sql)`),
   },
   { test: /main key table|foreign key/i, tell: ({ path }) => config('depended_on', `a table of the DuckDB file ${path} has a foreign key to one that has to be replaced: drop that table or its key`) },
