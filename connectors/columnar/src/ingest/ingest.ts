@@ -143,14 +143,10 @@ export class Ingest {
     this.#sinceAnyState += lines;
     this.#dirty.add(lane);
     lane.complete = false;
-    const full = lane.append(bytes, lines, longestLine, this.#spoolPath, this.#limits);
-    if (full) {
-      lane.place(full, this.#seq);
-      this.#convertEarly(lane);
-    }
+    if (lane.append(bytes, lines, longestLine, this.#spoolPath, this.#limits)) this.#convertEarly(lane);
   }
 
-  /** Full spools that no STATE will divide need not wait for their commit. */
+  /** Full spools that no STATE will divide need not wait for their commit. They get their places in their order: one that a new schema ended has none yet. */
   #convertEarly(lane: Lane): void {
     for (const spool of lane.spools) {
       if (!spool.full) break;

@@ -448,6 +448,12 @@ describe('a schema that changes in mid-stream', () => {
     expect(sink.commits[0]!.staged.map((file) => file.rows)).toEqual([3]);
   });
 
+  it('leaves the records in their order, however soon the file behind it is full', async () => {
+    await run([row('{"id":1}'), schema('a', { ...base, added: 'text' }), ...range(2, 40).map((id) => row(`{"id":${id},"note":"some text"}`)), globalState], { options: { chunkBytes: 500 } });
+    const rows = await readAll(sink.committed('a'));
+    expect(rows.toSorted((a, b) => (String(a['_tapline_order']) < String(b['_tapline_order']) ? -1 : 1)).map((read) => Number(read['id']))).toEqual(range(1, 40));
+  });
+
   it('may widen a column within a commit: either type is held exactly', async () => {
     await run([
       schema('a', { id: 'int32', amount: 'decimal(6,2)' }), row('{"id":1,"amount":"1.50"}'),
