@@ -262,6 +262,9 @@ describe('a new generation', () => {
     expect(columns(addition.shape)).toEqual(['id int64', 'n int32 <', 'gone text <', 'n__text text <', 'n__date date <n', 'more text']);
     expect(addition.shape.table).toEqual(table);
     expect(addition.shape.columns.map(({ name }) => name)).not.toContain('_tapline_unchanged');
+    expect(addition.rekeyed).toBeUndefined();
+    const other = planTable(before, declared({ id: 'int32', n: 'int32' }, { key: ['n'] }), options({ open: true, table: open })).shape;
+    expect(planAddition(before, other, table).rekeyed).toEqual({ write: 'merge', key: ['id'] });
     expect(planAddition(undefined, second.shape, table).changes).toMatchObject([{ kind: 'create', key: ['id'] }]);
   });
 });

@@ -67,15 +67,16 @@ export function planTable(recorded: TableShape | undefined, schema: StreamSchema
     columns: [...columns, ...kept, ...own],
     write: roles.write,
     key: names.key,
-    primaryKey: roles.write === 'merge' && (creates || recorded.primaryKey || differs(recorded, roles.write, names.key)),
+    primaryKey: roles.write === 'merge' && (creates || recorded.primaryKey || foldedOtherwise(recorded, roles.write, names.key)),
     cursor: names.cursor,
     deletes: roles.deletes,
   };
   if (creates) return { shape, changes: [creationOf(shape)], warnings: evolved.warnings, rekeyed: undefined };
   const added = own.filter(({ name }) => !had.some((column) => column.name === name)).map((column): TableChange => ({ kind: 'add', column }));
-  const rekeyed = roles.write !== 'append' && differs(recorded, roles.write, names.key) ? { write: recorded.write, key: recorded.key } : undefined;
+  const rekeyed = foldedOtherwise(recorded, roles.write, names.key) ? { write: recorded.write, key: recorded.key } : undefined;
   return { shape, changes: [...evolved.changes, ...added], warnings: evolved.warnings, rekeyed };
 }
 
-const differs = (recorded: TableShape, write: WriteMode, key: readonly string[]): boolean =>
-  recorded.write !== write || JSON.stringify([...recorded.key].sort()) !== JSON.stringify([...key].sort());
+/** The rows are to be told apart by something else than until now. */
+export const foldedOtherwise = (recorded: TableShape, write: WriteMode, key: readonly string[]): boolean =>
+  write !== 'append' && (recorded.write !== write || JSON.stringify([...recorded.key].sort()) !== JSON.stringify([...key].sort()));

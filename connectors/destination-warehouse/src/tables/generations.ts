@@ -3,6 +3,7 @@ import { isWidening } from '@tapline/catalog';
 import { streamKey, systemError } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
 import { creationOf, type TableChange } from './changes.js';
+import { foldedOtherwise, type TablePlan } from './evolve.js';
 import { marker } from './own-columns.js';
 import type { TableColumn, TableShape } from './shape.js';
 import { holds, sameType } from './sources.js';
@@ -14,9 +15,9 @@ export const closedShape = (open: TableShape, table: TableName): TableShape => (
  * The rows of a generation that replaces nothing (or that goes on with a history) are added to the stream's table: what has to change in
  * that, so that it has every column of the generation's under the same name. `recorded`: the stream's table; undefined = there is none.
  */
-export function planAddition(recorded: TableShape | undefined, open: TableShape, table: TableName): { readonly shape: TableShape; readonly changes: readonly TableChange[] } {
+export function planAddition(recorded: TableShape | undefined, open: TableShape, table: TableName): Omit<TablePlan, 'warnings'> {
   const closed = closedShape(open, table);
-  if (!recorded) return { shape: closed, changes: [creationOf(closed)] };
+  if (!recorded) return { shape: closed, changes: [creationOf(closed)], rekeyed: undefined };
   const changes: TableChange[] = [];
   const rest = new Map(closed.columns.map((column) => [column.name, column]));
   const columns = recorded.columns.map((before): TableColumn => {
@@ -34,5 +35,6 @@ export function planAddition(recorded: TableShape | undefined, open: TableShape,
     changes.push({ kind: 'add', column });
     columns.push(column);
   }
-  return { shape: { ...closed, columns, primaryKey: closed.primaryKey && recorded.primaryKey }, changes };
+  const rekeyed = foldedOtherwise(recorded, closed.write, closed.key) ? { write: recorded.write, key: recorded.key } : undefined;
+  return { shape: { ...closed, columns, primaryKey: closed.primaryKey && (recorded.primaryKey || rekeyed !== undefined) }, changes, rekeyed };
 }

@@ -38,6 +38,13 @@ export function tablesOf(streams: readonly StreamDescriptor[], { dialect, patter
     const before = recorded.get(key);
     return { stream, key, plain, second, kept: [plain, second].find((name) => before?.schema === name.schema && before.table === name.table) };
   });
+  // Streams that are not in this run have their tables, too.
+  const keys = new Set(wanted.map(({ key }) => key));
+  const others = new Map([...recorded].filter(([key]) => !keys.has(key)).map(([, table]) => [identity(table, dialect), table]));
+  const isHeld = (name: TableName): boolean => {
+    const other = others.get(identity(name, dialect));
+    return other !== undefined && !(other.schema === name.schema && other.table === name.table);
+  };
   // Who has a table keeps it, whoever else may come.
   wanted.sort((a, b) => Number(b.kept !== undefined) - Number(a.kept !== undefined) || (a.key < b.key ? -1 : 1));
   for (const { stream, key, plain, second, kept } of wanted) {
@@ -45,7 +52,7 @@ export function tablesOf(streams: readonly StreamDescriptor[], { dialect, patter
     const other = exact.get(spelling);
     if (other && streamKey(other) !== key) throw oneTable([other, stream], plain);
     exact.set(spelling, stream);
-    const table = kept ?? (taken.has(identity(plain, dialect)) ? second : plain);
+    const table = kept ?? (taken.has(identity(plain, dialect)) || isHeld(plain) ? second : plain);
     const holder = taken.get(identity(table, dialect));
     if (holder && streamKey(holder) !== key) throw oneTable([holder, stream], table);
     taken.set(identity(table, dialect), stream);

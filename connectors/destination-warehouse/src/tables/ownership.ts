@@ -11,13 +11,18 @@ export interface FoundForNew {
   readonly relation: ExistingRelation | undefined;
   /** The sync that has it in its records. */
   readonly writer: string | undefined;
+  /** Another stream of this sync, whose table it is. */
+  readonly other: StreamDescriptor | undefined;
   readonly location: string;
 }
 
 /** For a table that is to be made. */
-export function requireFree(stream: StreamDescriptor, table: TableName, { relation, writer, location }: FoundForNew): void {
+export function requireFree(stream: StreamDescriptor, table: TableName, { relation, writer, other, location }: FoundForNew): void {
   if (!relation) return;
   const ways = 'write to another place by schema_name or table_name';
+  if (other) {
+    throw configError(`stream ${streamKey(stream)}: the table ${tableLabel(table)} in ${location} holds the rows of ${streamKey(other)}, which this sync wrote: rename or drop it, or ${ways}`, { code: 'one_table', stream });
+  }
   if (writer !== undefined) {
     throw configError(`stream ${streamKey(stream)}: the table ${tableLabel(table)} in ${location} is written by the sync '${writer}': ${ways}`, { code: 'table_of_another_sync', stream });
   }

@@ -156,7 +156,7 @@ export class Registry {
     const ours = this.#tables.get(identity(table, this.#warehouse.dialect));
     const { location, dialect } = this.#warehouse;
     if (!ours || streamKey(ours.shape.stream) !== streamKey(stream)) {
-      requireFree(stream, table, { relation, writer: relation && (await this.#writerOf(table)), location });
+      requireFree(stream, table, { relation, writer: relation && (await this.#writerOf(table)), other: ours?.shape.stream, location });
       return [];
     }
     return requireOurs(stream, ours.shape, { relation, dialect, location, replaced });
