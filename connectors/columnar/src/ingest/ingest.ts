@@ -127,7 +127,10 @@ export class Ingest {
   }
 
   #addLane(configured: ConfiguredStream): Lane {
-    const lane = new Lane(configured, this.#generations.current(streamKey(configured.stream)), this.#request.options);
+    const known = this.#generations.current(streamKey(configured.stream));
+    // In a session a GENERATION tells of a new one.
+    const generation = this.#request.session ? known : Math.max(known, configured.generation_id ?? 1);
+    const lane = new Lane(configured, generation, this.#request.options);
     this.#lanes.set(lane.key, lane);
     const names = this.#names.get(lane.stream.name) ?? [];
     this.#names.set(lane.stream.name, [...names, lane.key]);

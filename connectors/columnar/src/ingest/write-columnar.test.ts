@@ -360,6 +360,7 @@ describe('generations', () => {
     expect(sink.commits[0]!.begun.map(({ stream, generation: g, minimum }) => [stream.name, g, minimum])).toEqual([['a', 2, 2], ['b', 4, 4]]);
     expect(sink.commits[0]!.completed.map(({ name }) => name)).toEqual(['a', 'b']);
     expect(lines()).toEqual([]);
+    expect(sink.commits[0]!.staged.map(({ stream, generation: g }) => [stream.name, g])).toEqual([['a', 2], ['b', 4], ['c', 7]]);
   });
 });
 
