@@ -23,9 +23,14 @@ export function creationOf(shape: TableShape): TableChange {
 /** Runs them in order, in the transaction that is open, if one is. Makes the table's schema, if it has to be made. */
 export async function applyChanges(warehouse: Warehouse, table: TableName, changes: readonly TableChange[]): Promise<void> {
   for (const change of changes) {
-    if (change.kind === 'create' && !(await schemaExists(warehouse, table.schema))) await warehouse.run(warehouse.dialect.createSchema(table.schema));
+    if (change.kind === 'create') await ensureSchema(warehouse, table.schema);
     for (const statement of statementsOf(warehouse.dialect, table, change)) await warehouse.run(statement);
   }
+}
+
+/** Makes a schema unless it is there: a role that may not make any may still write to one that it was given. */
+export async function ensureSchema(warehouse: Warehouse, schema: string): Promise<void> {
+  if (!(await schemaExists(warehouse, schema))) await warehouse.run(warehouse.dialect.createSchema(schema));
 }
 
 function statementsOf(dialect: Dialect, table: TableName, change: TableChange): readonly string[] {
