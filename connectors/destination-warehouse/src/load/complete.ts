@@ -6,7 +6,7 @@ import type { Warehouse } from '../warehouse.js';
 import { foldedRows } from './fold.js';
 import { extendHistory } from './history.js';
 import { Layout } from './layout.js';
-import { isMarked } from './marks.js';
+import { isMarked, needsMarker } from './marks.js';
 import { merge, tellUnknown } from './merge.js';
 import type { CompleteRequest, WriteReport } from './table-writer.js';
 import { insertInto, temporary, withMarker, type Temporary } from './temporary.js';
@@ -29,9 +29,10 @@ export async function completeMerge({ warehouse, shape, from, into, replace }: C
     await runAll(warehouse, dialect.addKey?.(into, shape.key, nullable.size === 0 ? 'primary' : 'index') ?? []);
     return { nulled: folded?.nulled ?? 0, keyHeldNull: nullable.size > 0 };
   } else {
-    const columns = withMarker(layout.columns, marked.length > 0);
+    const marker = needsMarker(shape, marked);
+    const columns = withMarker(layout.columns, marker);
     await using stage = await temporary(warehouse, columns);
-    await insertInto(warehouse, stage, columns, foldedRows({ layout, rows: `SELECT r.* FROM ${dialect.table(from)} r`, marker: marked.length > 0, marked }));
+    await insertInto(warehouse, stage, columns, foldedRows({ layout, rows: `SELECT r.* FROM ${dialect.table(from)} r`, marker, marked }));
     if (nullable.size > 0 && shape.primaryKey) await runAll(warehouse, dialect.dropKey?.(into, shape.key) ?? []);
     nulled = await merge({ warehouse, layout, stage: stage.name, table: into, marked, nullable });
   }

@@ -33,9 +33,9 @@ export function foldedRows({ layout, rows, marker, marked }: FoldRequest): strin
   if (marker) before.push(`lag(r.${sqlName(unchangedColumn)}) ${ordered} AS __tapline_bm`);
   const columns = layout.columns.map(({ name }) => {
     const i = kept.findIndex((column) => column.name === name);
-    return i === -1 ? `r.${sqlName(name)}` : `CASE WHEN ${layout.deleted('r')} THEN coalesce(r.__tapline_b${i}, r.${sqlName(name)}) ELSE r.${sqlName(name)} END AS ${sqlName(name)}`;
+    return i === -1 ? `r.${sqlName(name)}` : `CASE WHEN ${layout.deleted('r')} AND r.__tapline_old THEN r.__tapline_b${i} ELSE r.${sqlName(name)} END AS ${sqlName(name)}`;
   });
-  if (marker) columns.push(`CASE WHEN ${layout.deleted('r')} THEN r.__tapline_bm ELSE r.${sqlName(unchangedColumn)} END AS ${sqlName(unchangedColumn)}`);
+  if (marker) columns.push(`CASE WHEN ${layout.deleted('r')} AND r.__tapline_old THEN r.__tapline_bm ELSE r.${sqlName(unchangedColumn)} END AS ${sqlName(unchangedColumn)}`);
   return `SELECT ${columns.join(', ')} FROM (SELECT r.*, ${before.join(', ')}, row_number() OVER (PARTITION BY ${key} ORDER BY ${layout.descending('r')}) AS __tapline_n FROM (${two}) r) r WHERE r.__tapline_n = 1`;
 }
 

@@ -1,7 +1,14 @@
 /** Values that were not told because they did not change: `_tapline_unchanged`, a JSON list of columns, without spaces. */
 import { sqlName, sqlString, unchangedColumn } from '@tapline/columnar';
+import type { TableShape } from '../tables/shape.js';
 import { entriesOf, nulledEntry, withChanges } from './changes.js';
 import type { Layout } from './layout.js';
+
+/** In the place of a list: a deletion that is kept, of which nothing is known but its key and its place. */
+export const wholeRow = '*';
+
+/** Whether rows on their way into a table of this shape have marks. `marked`: columns that occur in some. */
+export const needsMarker = ({ write, deletes }: TableShape, marked: readonly string[]): boolean => marked.length > 0 || (write === 'merge' && deletes === 'soft');
 
 /** True where the row does not know the column's value. A quote within a name has a backslash: what follows `[` or `,` is the beginning of one. */
 export function isMarked(alias: string, column: string): string {
@@ -64,7 +71,8 @@ export function filledRows({ layout, rows, marked, extra = [], byGeneration = fa
     return `${metaOfFilled(layout, 'r._airbyte_meta', marked.map((column, m) => ({ column, when: takes[m]!, theirMeta: `r.${meta_(m)}` })))} AS _airbyte_meta`;
   });
   const marks = marksOf(marked.map((column, i) => ({ column, test: `${isMarked('r', column)} AND r.${told_(i)} = 0` })));
-  return `SELECT ${[...columns, ...extra.map((name) => `r.${name}`), `${marks} AS ${sqlName(unchangedColumn)}`].join(', ')} `
+  const kept = `CASE WHEN r.${sqlName(unchangedColumn)} = '${wholeRow}' THEN '${wholeRow}' ELSE ${marks} END`;
+  return `SELECT ${[...columns, ...extra.map((name) => `r.${name}`), `${kept} AS ${sqlName(unchangedColumn)}`].join(', ')} `
     + `FROM (SELECT r.*, ${values.join(', ')} FROM (SELECT r.*, ${told.join(', ')} FROM (${rows}) r) r) r`;
 }
 

@@ -4,7 +4,7 @@ import type { TableName } from '../dialects/dialect.js';
 import type { Warehouse } from '../warehouse.js';
 import { ofDeletion } from './fold.js';
 import type { Layout } from './layout.js';
-import { isMarked, metaOfFilled, metaOfUnknown } from './marks.js';
+import { isMarked, metaOfFilled, metaOfUnknown, wholeRow } from './marks.js';
 
 export interface MergeRequest {
   readonly warehouse: Warehouse;
@@ -13,7 +13,7 @@ export interface MergeRequest {
   /** A temporary table of the same columns, one row a key; what is in it changes. */
   readonly stage: TableName;
   readonly table: TableName;
-  /** Columns that occur in marks of the stage, which has the marker then. */
+  /** Columns that occur in marks of the stage, which has the marker where it needs it. */
   readonly marked: readonly string[];
   /** Columns of the key that are null in a row of the stage. */
   readonly nullable: ReadonlySet<string>;
@@ -45,14 +45,14 @@ function fillSql(layout: Layout, { s, t, sameKey, marked }: Joined & { readonly 
   const set = marked.map((column) => `${sqlName(column)} = CASE WHEN ${isMarked('s', column)} THEN t.${sqlName(column)} ELSE s.${sqlName(column)} END`);
   const meta = metaOfFilled(layout, 's._airbyte_meta', marked.map((column) => ({ column, when: isMarked('s', column), theirMeta: 't._airbyte_meta' })));
   return `UPDATE ${s} AS s SET ${set.join(', ')}, _airbyte_meta = ${meta}, ${sqlName(unchangedColumn)} = NULL FROM ${t} AS t `
-    + `WHERE s.${sqlName(unchangedColumn)} IS NOT NULL AND ${sameKey}`;
+    + `WHERE s.${sqlName(unchangedColumn)} <> '${wholeRow}' AND ${sameKey}`;
 }
 
 /** A row that is deleted and stays has the values that it had. */
 function keepSql(layout: Layout, { s, t, sameKey }: Joined): string {
   const kept = layout.columns.filter(({ name }) => !ofDeletion(layout, name));
-  const set = kept.map(({ name }) => `${sqlName(name)} = coalesce(t.${sqlName(name)}, s.${sqlName(name)})`);
-  return `UPDATE ${s} AS s SET ${set.join(', ')} FROM ${t} AS t WHERE ${layout.deleted('s')} AND ${sameKey}`;
+  const set = kept.map(({ name }) => `${sqlName(name)} = t.${sqlName(name)}`);
+  return `UPDATE ${s} AS s SET ${set.join(', ')} FROM ${t} AS t WHERE s.${sqlName(unchangedColumn)} = '${wholeRow}' AND ${sameKey}`;
 }
 
 export interface UnknownRequest {

@@ -4,7 +4,8 @@ import { sqlName, sqlString, unchangedColumn, valueSql } from '@tapline/columnar
 import type { ColumnType } from '../dialects/dialect.js';
 import type { ColumnSource } from '../tables/shape.js';
 import { nulledEntry, withChanges } from './changes.js';
-import type { Layout } from './layout.js';
+import { deletedAt, type Layout } from './layout.js';
+import { wholeRow } from './marks.js';
 import type { LoadFile } from './table-writer.js';
 
 const meta = '_airbyte_meta';
@@ -32,7 +33,13 @@ function rowsOf(layout: Layout, files: readonly LoadFile[], marked: boolean): st
     return { name: column.name, value };
   });
   const list = columns.map(({ name, value }) => `${name === meta ? withChanges('duckdb', value, lost) : value} AS ${sqlName(name)}`);
-  if (marked) list.push(`${unchanged ? marksSql(layout, sources) : 'NULL::VARCHAR'} AS ${sqlName(unchangedColumn)}`);
+  if (marked) {
+    const marks = unchanged ? marksSql(layout, sources) : 'NULL::VARCHAR';
+    const { write, deletes } = layout.shape;
+    const gone = byName.get(deletedAt)?.from;
+    const kept = write === 'merge' && deletes === 'soft' && gone !== undefined;
+    list.push(`${kept ? `CASE WHEN f.${sqlName(gone)} IS NOT NULL THEN '${wholeRow}' ELSE ${marks} END` : marks} AS ${sqlName(unchangedColumn)}`);
+  }
   return `SELECT ${list.join(', ')} FROM read_parquet([${files.map(({ path }) => sqlString(path)).join(', ')}]) f`;
 }
 

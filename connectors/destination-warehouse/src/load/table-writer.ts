@@ -15,7 +15,7 @@ import { completeMerge, rekeyMerge } from './complete.js';
 import { foldedRows } from './fold.js';
 import { extendHistory } from './history.js';
 import { Layout } from './layout.js';
-import { metaOfUnknown } from './marks.js';
+import { metaOfUnknown, needsMarker, wholeRow } from './marks.js';
 import { merge, unknownCount } from './merge.js';
 import { stagedRows } from './staged-rows.js';
 import { temporary, withMarker } from './temporary.js';
@@ -137,7 +137,7 @@ export class TableWriter {
 
   async #markedIn(layout: Layout, rows: string): Promise<string[]> {
     const marks = sqlName(unchangedColumn);
-    const found = await this.#options.warehouse.query(`SELECT DISTINCT unnest(from_json(${marks}, '["VARCHAR"]')) AS name FROM (SELECT DISTINCT ${marks} FROM (${rows}) WHERE ${marks} IS NOT NULL)`);
+    const found = await this.#options.warehouse.query(`SELECT DISTINCT unnest(from_json(${marks}, '["VARCHAR"]')) AS name FROM (SELECT DISTINCT ${marks} FROM (${rows}) WHERE ${marks} <> '${wholeRow}')`);
     const names = new Set(found.map(({ name }) => String(name)));
     return layout.columns.flatMap(({ name }) => (names.has(name) ? [name] : []));
   }
@@ -147,7 +147,7 @@ export class TableWriter {
     const [distinct] = await warehouse.query(`SELECT count(*) AS n FROM (SELECT DISTINCT ${layout.keyOf('r').join(', ')} FROM (${rows}) r)`);
     const single = Number(distinct!['n']) === count ? rows : foldedRows({ layout, rows, marker: true, marked });
     if (await this.#isEmpty(table)) return await this.#loadKnown({ layout, rows: single, marked }, table);
-    const columns = withMarker(layout.columns, marked.length > 0);
+    const columns = withMarker(layout.columns, needsMarker(layout.shape, marked));
     await using stage = await temporary(warehouse, columns);
     await this.#load(stage.name, columns, single);
     await this.#runAll(warehouse.dialect.analyze(stage.name));
