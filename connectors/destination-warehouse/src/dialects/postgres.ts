@@ -16,6 +16,12 @@ const list = (names: readonly string[]): string => names.map(identifier).join(',
 const typeOf = ({ name, type }: NewColumn): string => (name === '_tapline_order' ? 'text COLLATE "C"' : postgresType(type));
 const definition = (column: NewColumn): string => `${identifier(column.name)} ${typeOf(column)}${column.nullable ? '' : ' NOT NULL'}`;
 
+/** IF NOT EXISTS asks for the right to make schemas even where it is there; two that make it at once are one. */
+const createSchema = (schema: string): string => `DO ${literal(`BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = ${literal(schema).trim()}) THEN CREATE SCHEMA ${identifier(schema)}; END IF;
+EXCEPTION WHEN duplicate_schema OR unique_violation THEN NULL;
+END`)}`;
+
 export const postgresDialect: Dialect = {
   name: 'postgres',
   defaultSchema: 'public',
@@ -27,7 +33,7 @@ export const postgresDialect: Dialect = {
   quote: identifier,
   table,
   type: postgresType,
-  createSchema: (schema) => `CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`,
+  createSchema,
   createTable: (name, columns, key) => [
     `CREATE TABLE ${table(name)} (${[...columns.map(definition), ...(key.length > 0 ? [`PRIMARY KEY (${list(key)})`] : [])].join(', ')})`,
   ],

@@ -115,7 +115,7 @@ const by = ({ constraint, column }: ServerSaid): string =>
 function missingRight({ user, database }: Target, sql: string, about: string): string {
   const who = identifier(user);
   const schema = tableOf(sql)?.schema;
-  if (/^\s*CREATE SCHEMA/i.test(sql)) return `user '${user}' may not make a schema in database '${database}': GRANT CREATE ON DATABASE ${identifier(database)} TO ${who};`;
+  if (sql.includes('CREATE SCHEMA')) return `user '${user}' may not make a schema in database '${database}': GRANT CREATE ON DATABASE ${identifier(database)} TO ${who};`;
   if (/^\s*CREATE TEMP/i.test(sql)) return `user '${user}' may not make temporary tables in database '${database}': GRANT TEMPORARY ON DATABASE ${identifier(database)} TO ${who};`;
   const rights = schema === undefined ? '' : `GRANT USAGE, CREATE ON SCHEMA ${identifier(schema)} TO ${who}; `;
   return `user '${user}' may not write ${about}: ${rights}tables that are there must be the user's own (ALTER TABLE … OWNER TO ${who};)`;
@@ -126,7 +126,7 @@ function aboutOf(sql: string, { schema, table }: ServerSaid): string {
   if (schema !== undefined && table !== undefined && schema !== 'pg_catalog') return qualified(schema, table);
   const named = tableOf(sql);
   if (named) return qualified(named.schema, named.table);
-  const made = /^\s*CREATE SCHEMA (?:IF NOT EXISTS )?"((?:[^"]|"")+)"/i.exec(sql);
+  const made = /CREATE SCHEMA "((?:[^"]|"")+)"/.exec(sql);
   return made ? `schema ${identifier(unquoted(made[1]!))}` : 'the database';
 }
 

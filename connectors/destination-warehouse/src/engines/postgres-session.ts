@@ -42,6 +42,10 @@ export class PostgresSession implements AsyncDisposable {
     return this.#open.target;
   }
 
+  get inTransaction(): boolean {
+    return this.#inTransaction;
+  }
+
   /** Where nothing else says so, in a transaction of its own. */
   async run(sql: string, parameters?: readonly Scalar[]): Promise<Row[]> {
     return this.#inTransaction ? await this.#query(sql, parameters) : await this.transaction(() => this.#query(sql, parameters));

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { ContentError, Engine, MemoryError, memoryLimit, sync8 } from '@tapline/columnar';
 import { identifier } from '@tapline/postgres-client';
-import { configError, ConnectorError, systemError, type LogLevel } from '@tapline/protocol';
+import { configError, ConnectorError, systemError, toConnectorError, type LogLevel } from '@tapline/protocol';
 import { postgresDialect } from '../dialects/postgres.js';
 import type { TableName } from '../dialects/dialect.js';
 import type { LoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
@@ -38,6 +38,9 @@ export async function openPostgres({ config, sync, scratch, log, memoryBytes }: 
   return new PostgresWarehouse({ session, engine, options, scratch });
 }
 
+/** How long a statement waits for an older writer of the same sync. */
+const takeOverMs = 3000;
+
 interface Parts {
   readonly session: PostgresSession;
   readonly engine: Engine;
@@ -49,6 +52,7 @@ class PostgresWarehouse implements Warehouse {
   readonly dialect = postgresDialect;
   readonly location: string;
   readonly #parts: Parts;
+  readonly #told = new Set<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -56,8 +60,19 @@ class PostgresWarehouse implements Warehouse {
     this.location = `database ${database} on ${host}:${port}`;
   }
 
-  run(sql: string, parameters?: readonly Scalar[]): Promise<Row[]> {
-    return this.#parts.session.run(sql, parameters);
+  /** Outside a transaction it is what a writer begins with: an older one that hangs gives way. */
+  async run(sql: string, parameters?: readonly Scalar[]): Promise<Row[]> {
+    const { session, options } = this.#parts;
+    if (session.inTransaction) return await session.run(sql, parameters);
+    const takeOver = (): void => void endHungWriters(options, session.processId, 'blocking').catch((error: unknown) => {
+      options.log('WARN', `whether an older writer of this sync hangs could not be found out: ${toConnectorError(error).message}`);
+    });
+    const waiting = setInterval(takeOver, takeOverMs);
+    try {
+      return await session.run(sql, parameters);
+    } finally {
+      clearInterval(waiting);
+    }
   }
 
   transaction<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -92,12 +107,12 @@ class PostgresWarehouse implements Warehouse {
 
   replaceTable(from: TableName, into: TableName): Promise<void> {
     const { session, options } = this.#parts;
-    return replaceTable({ run: (sql, parameters) => session.run(sql, parameters), log: options.log }, from, into);
+    return replaceTable({ run: (sql, parameters) => session.run(sql, parameters), log: options.log, told: this.#told }, from, into);
   }
 
   endHungWriter(): Promise<boolean> {
     const { session, options } = this.#parts;
-    return endHungWriters(options, session.processId);
+    return endHungWriters(options, session.processId, 'all');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
