@@ -29,7 +29,7 @@ export async function tellBadValues({ warehouse, layout, rows, badValues, run }:
   const stream = streamKey(layout.shape.stream);
   const entry = `'[{"field":"VARCHAR","change":"VARCHAR","reason":"VARCHAR"}]'`;
   const key = layout.key.length === 0 ? 'NULL::VARCHAR' : `json_object(${layout.key.map(({ name }) => `${sqlString(name)}, r.${sqlName(name)}`).join(', ')})::VARCHAR`;
-  const entries = `SELECT * FROM (SELECT ${key} AS key, r._airbyte_extracted_at AS at, unnest(from_json(json_extract(r._airbyte_meta, '$.changes'), ${entry})) AS e `
+  const entries = `SELECT * FROM (SELECT ${key} AS key, r._airbyte_extracted_at AS "at", unnest(from_json(json_extract(r._airbyte_meta, '$.changes'), ${entry})) AS e `
     + `FROM (${rows}) r WHERE ${mayBeBad}) WHERE e."change" = 'NULLED' AND starts_with(e.reason, 'DESTINATION_')`;
   const fields = await warehouse.query(`SELECT e.field AS field, count(*) AS n FROM (${entries}) GROUP BY 1 ORDER BY 2 DESC, 1`);
   const count = fields.reduce((sum, { n }) => sum + Number(n), 0);
@@ -47,7 +47,7 @@ export async function tellBadValues({ warehouse, layout, rows, badValues, run }:
     await warehouse.load({
       table: quarantine,
       columns: quarantineColumns,
-      select: `SELECT ${sqlString(stream)} AS stream, key, e.field AS field, e.reason AS reason, ${sqlString(run)} AS run, at FROM (${entries})`,
+      select: `SELECT ${sqlString(stream)} AS stream, key, e.field AS field, e.reason AS reason, ${sqlString(run)} AS run, "at" FROM (${entries})`,
     });
   }
   return count;
