@@ -3,7 +3,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface FakeSource {
-  /** Body of an async function: what `read` does. In scope: `record(data)`, `state(value)`, `status(name)`, `line(text)`, `raw(text)`, `saved` (stream_state or undefined), `sleep(ms)`, `process`. */
+  /** Body of an async function: what `read` does. In scope: `record(data)`, `state(value)`, `status(name)`, `line(text)`, `raw(text)`, `saved` (stream_state, or a legacy state's value, or undefined), `sleep(ms)`, `process`. */
   readonly read?: string;
   /** The same for the other verbs; default: as it should be. */
   readonly spec?: string;
@@ -33,7 +33,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const stream = { name: 'items', json_schema: { type: 'object', properties: { id: { type: ['null', 'integer'] }, word: { type: ['null', 'string'] } } },
   supported_sync_modes: ['full_refresh', 'incremental'], source_defined_cursor: true, default_cursor_field: ['id'], source_defined_primary_key: [['id']], is_resumable: true };
 const saved = (() => { const file = flag('--state'); if (!file) return undefined;
-  const states = JSON.parse(fs.readFileSync(file, 'utf8')); return states.find((one) => one.stream?.stream_descriptor.name === 'items')?.stream?.stream_state; })();
+  const states = JSON.parse(fs.readFileSync(file, 'utf8')); return !Array.isArray(states) ? states : states.find((one) => one.stream?.stream_descriptor.name === 'items')?.stream?.stream_state; })();
 (async () => {
   ${fake.always ?? ''}
   if (verb === 'spec') { ${fake.spec ?? `send('SPEC', { spec: { connectionSpecification: { type: 'object', properties: {} }, supportsIncremental: true } });`} }

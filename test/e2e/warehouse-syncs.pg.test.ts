@@ -1,0 +1,215 @@
+/** Into a warehouse through the command line: our own source, and sources of other people. */
+import { copyFile, rm } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { fakeSource, type FakeSource } from '../harness/fake-connector.js';
+import type { Outcome } from '../harness/tapline.js';
+import { columnsIn, quoted, rowsIn, tablesIn, type WarehouseKind, type WarehouseRow } from '../harness/warehouse.js';
+import { explain } from '../harness/workspace.js';
+import { shop } from './seed.js';
+import { warehouseWorkspace, type WarehouseWorkspace } from './warehouse-workspace.js';
+
+const kinds: readonly WarehouseKind[] = ['duckdb', 'postgres18'];
+
+const succeeded = (outcome: Outcome): Outcome => {
+  expect(outcome.exitCode, explain(outcome)).toBe(0);
+  return outcome;
+};
+const refused = (outcome: Outcome, ...words: readonly (string | RegExp)[]): void => {
+  expect(outcome.exitCode, explain(outcome)).toBe(78);
+  for (const word of words) expect(outcome.summary?.error?.message).toMatch(word);
+};
+const changesOf = (row: WarehouseRow): unknown => (JSON.parse(String(row['_airbyte_meta'])) as { changes: unknown }).changes;
+
+describe.each(kinds)('%s', (kind) => {
+  const home = kind === 'duckdb' ? 'main' : 'public';
+  const countOf = async (at: WarehouseWorkspace, schema: string, table: string, key = 'id'): Promise<string> => {
+    const [row] = await at.warehouse.query(`SELECT count(*) AS n, count(DISTINCT ${quoted(key)}) AS d FROM ${quoted(schema, table)}`);
+    return `${row!['n']} rows, ${row!['d']} distinct`;
+  };
+
+  test('a database arrives table by table with native types, comes again without doubling, and a second sync may not touch its tables', async () => {
+    const at = await warehouseWorkspace(kind, { seed: shop });
+    const first = succeeded(await at.sync());
+    expect(first.summary).toMatchObject({ status: 'succeeded', records: 3564 });
+    expect(first.summary?.sync).toMatch(/^postgres-to-warehouse-[0-9a-f]{8}$/);
+    expect(await tablesIn(at.warehouse)).toEqual(['billing.orders', 'public.customers', 'public.nothing_yet', 'public.orders']);
+    const types = await columnsIn(at.warehouse, 'public', 'customers');
+    expect(types).toMatchObject(
+      kind === 'duckdb'
+        ? { id: 'INTEGER', name: 'VARCHAR', vip: 'BOOLEAN', credit: 'DECIMAL(12,2)', created: 'TIMESTAMP WITH TIME ZONE' }
+        : { id: 'integer', name: 'text', vip: 'boolean', credit: 'numeric', created: 'timestamp with time zone' },
+    );
+    expect((await rowsIn(at.warehouse, 'public', 'customers', '"id"'))[6]).toMatchObject({ id: 7, name: 'Customer 7', vip: true, credit: '8.75', created: '2026-01-01T07:00:00.000000' });
+    await at.database.query(`DELETE FROM customers WHERE id > 400; UPDATE customers SET vip = NULL WHERE id = 7`);
+    const tableId = async () => (kind === 'duckdb' ? [] : at.warehouse.query(`SELECT 'public.customers'::regclass::oid AS oid`));
+    const before = await tableId();
+    succeeded(await at.sync());
+    expect(await countOf(at, 'public', 'customers')).toBe('400 rows, 400 distinct');
+    if (kind !== 'duckdb') expect(await tableId(), 'a new table').not.toEqual(before);
+    expect(await countOf(at, 'billing', 'orders', 'number')).toBe('64 rows, 64 distinct');
+    refused(await at.sync(['--sync', 'another', '--streams', 'public.customers']), /public\.customers/, /another|postgres-to-/);
+    expect(await countOf(at, 'public', 'customers')).toBe('400 rows, 400 distinct');
+    if (kind !== 'duckdb') {
+      const [statistics] = await at.warehouse.query(`SELECT reltuples AS n FROM pg_class WHERE oid = 'public.orders'::regclass`);
+      expect(statistics!['n'], 'statistics are fresh').toBe(3000);
+    }
+  });
+
+  test('incremental: merged where a key is known, so that no row is there twice; appended where there is none, and said so', async () => {
+    const at = await warehouseWorkspace(kind, { seed: `${shop} CREATE TABLE log (at int NOT NULL, line text); INSERT INTO log SELECT i / 10, 'line ' || i FROM generate_series(1, 100) i` });
+    const args = ['--sync', 'inc', '--streams', 'public.orders,public.log', '--mode', 'public.orders=incremental:updated_at', '--mode', 'public.log=incremental:at'];
+    succeeded(await at.sync(args));
+    await at.database.query(`UPDATE orders SET note = 'changed', updated_at = '2026-03-01Z' WHERE id <= 100; INSERT INTO orders VALUES (9999, 1, 'new', '2026-03-02Z'); INSERT INTO log VALUES (11, 'later')`);
+    succeeded(await at.sync(args));
+    expect(await countOf(at, 'public', 'orders')).toBe('3001 rows, 3001 distinct');
+    expect(await at.warehouse.query(`SELECT count(*) AS n FROM public.orders WHERE note = 'changed'`)).toEqual([{ n: '100' }]);
+    expect((await countOf(at, 'public', 'log', 'line')).endsWith('101 distinct')).toBe(true);
+    const key = await at.warehouse.query(`SELECT table_name FROM information_schema.table_constraints WHERE constraint_type = 'PRIMARY KEY' AND table_schema = 'public'`);
+    if (kind !== 'duckdb') expect(key).toEqual([{ table_name: 'orders' }]);
+    // Everything once more, in a new generation, into the same table.
+    succeeded(await at.sync([...args, '--full-refresh']));
+    expect(await countOf(at, 'public', 'orders')).toBe('3001 rows, 3001 distinct');
+    expect(await countOf(at, 'public', 'log', 'line')).toBe('101 rows, 101 distinct');
+  });
+
+  test('a table that changes between runs, under each policy: what is added, widened, changed and dropped', async () => {
+    const change = `ALTER TABLE t ADD COLUMN added numeric(5,2), DROP COLUMN gone, ALTER COLUMN small TYPE bigint, ALTER COLUMN turned TYPE text; INSERT INTO t (id, small, turned, added) VALUES (2, 9007199254740993, 'two', 1.5)`;
+    const at = await warehouseWorkspace(kind);
+    const sync = (policy: string) => at.sync(['--dest', `${at.warehouse.uri}?schema=${policy}`, '--sync', policy, '--streams', `on_${policy}.t`, '--mode', `on_${policy}.t=incremental:id`, '--retries', '0']);
+    for (const policy of ['evolve', 'add_only', 'freeze', 'discard']) {
+      await at.database.query(`CREATE SCHEMA on_${policy}; SET search_path = on_${policy}; CREATE TABLE t (id int PRIMARY KEY, small int, turned int, gone text); INSERT INTO t VALUES (1, 1, 1, 'kept')`);
+      succeeded(await sync(policy));
+      await at.database.query(`SET search_path = on_${policy}; ${change}`);
+      const outcome = await sync(policy);
+      if (policy === 'freeze') refused(outcome, /on_freeze\.t/, /added/, /small/, /turned/);
+      else succeeded(outcome);
+      const rows = await rowsIn(at.warehouse, `on_${policy}`, 't', '"id"');
+      expect(rows[0], policy).toMatchObject({ id: 1, small: policy === 'evolve' ? '1' : 1, turned: 1, gone: 'kept' });
+      const second = { evolve: { id: 2, small: '9007199254740993', turned: null, turned__text: 'two', added: '1.50', gone: null }, add_only: { id: 2, small: null, turned: null, turned__text: 'two', added: '1.50' }, discard: { id: 2, small: null, turned: null, gone: null }, freeze: undefined };
+      if (policy === 'freeze') expect(rows).toHaveLength(1);
+      else expect(rows[1], policy).toMatchObject(second[policy as keyof typeof second]!);
+      if (policy === 'discard') expect(Object.keys(rows[0]!)).not.toContain('added');
+    }
+  });
+
+  test('a stream that changes in the middle of a run: columns appear and widen between two records, and later ones have them', async () => {
+    const at = await warehouseWorkspace(kind);
+    const properties = (more: string) => `{ id: { type: 'integer', tapline_type: 'int32' }, word: { type: ['null', 'string'], tapline_type: 'text' }${more} }`;
+    const source = await fakeSource(at.directory, {
+      spec: `send('SPEC', { spec: { connectionSpecification: { type: 'object', properties: {} }, supportsIncremental: true, tapline: { version: 1, extensions: ['schema'] } } });`,
+      always: `stream.json_schema.properties = ${properties('')};`,
+      read: `record({ id: 1, word: 'a' }); state({ id: 1 });
+        stream.json_schema.properties = ${properties(`, more: { type: ['null', 'string'], tapline_type: 'date' }`)}; stream.json_schema.properties.id.tapline_type = 'int64';
+        send('TAPLINE', { tapline: { type: 'SCHEMA', schema_version: 2, stream } });
+        record({ id: 5000000000, word: 'b', more: '2026-11-20' }); state({ id: 2 }); status('COMPLETE');`,
+    });
+    succeeded(await at.sync(['--source', source, '--mode', 'items=incremental:id']));
+    expect((await rowsIn(at.warehouse, home, 'items', '"id"')).map((row) => [row['id'], row['word'], row['more']])).toEqual([['1', 'a', null], ['5000000000', 'b', '2026-11-20']]);
+  });
+
+  describe('sources of other people', () => {
+    const started = async (fake: FakeSource, query = '') => {
+      const at = await warehouseWorkspace(kind, { query });
+      const source = await fakeSource(at.directory, fake);
+      return { at, sync: (args: readonly string[] = []) => at.sync(['--source', source, '--sync', 'theirs', '--retries', '0', '--mode', 'items=incremental:id/append_dedup', ...args]) };
+    };
+    const wordsIn = async (at: WarehouseWorkspace): Promise<unknown[]> => (await rowsIn(at.warehouse, home, 'items', '"word"')).map((row) => [row['id'], row['word']]);
+
+    test('legacy states, records out of order, undeclared fields, a word of junk: one row a key, and the state is kept', async () => {
+      const { at, sync } = await started({
+        read: `line('Traceback: nothing to worry about'); record({ id: 3, word: 'c', extra: [1] }); record({ id: 1, word: 'a' }); record({ id: 2, word: 'b' }); record({ id: 1, word: 'a again' });
+          line(JSON.stringify({ type: 'STATE', state: { data: { cursor: 3 } } }));`,
+      });
+      const outcome = succeeded(await sync());
+      expect(outcome.summary).toMatchObject({ records: 4, states_saved: 1 });
+      expect(await wordsIn(at)).toEqual([['1', 'a again'], ['2', 'b'], ['3', 'c']]);
+      const [row] = await at.warehouse.query(`SELECT "_tapline_extra" AS extra FROM ${quoted(home, 'items')} WHERE id = 3`);
+      expect(JSON.parse(String(row!['extra']))).toEqual({ extra: [1] });
+      expect(outcome.stderr).toMatch(/extra/);
+      expect(((await at.state('theirs'))['states'] as string[]).map((state) => JSON.parse(state) as unknown)).toMatchObject([{ data: { cursor: 3 } }]);
+      succeeded(await sync());
+      expect(await wordsIn(at)).toEqual([['1', 'a again'], ['2', 'b'], ['3', 'c']]);
+    });
+
+    test('a key that is null throughout fails the stream by its name, and nothing of the commit is there', async () => {
+      const { at, sync } = await started({ read: `record({ id: 1, word: 'a' }); record({ id: null, word: 'nobody' }); state({ id: 1 }); status('COMPLETE');` });
+      const outcome = await sync();
+      expect([76, 78], explain(outcome)).toContain(outcome.exitCode);
+      expect(outcome.summary?.error?.message).toMatch(/items/);
+      expect(outcome.summary?.error?.message).toMatch(/key/);
+      expect(outcome.stdout + outcome.stderr, 'no values').not.toContain('nobody');
+      if ((await tablesIn(at.warehouse)).includes(`${home}.items`)) expect(await wordsIn(at)).toEqual([]);
+    });
+
+    const bad: FakeSource = { read: `record({ id: 1, word: 'a', n: 1 }); record({ id: 2, word: 'b', n: 'many' }); record({ id: 3, word: 'c', n: 1.5 }); state({ id: 3 }); status('COMPLETE');`, always: `stream.json_schema.properties.n = { type: 'integer' };` };
+
+    test('bad values are null with an entry, counted in the summary', async () => {
+      const { at, sync } = await started(bad);
+      const outcome = succeeded(await sync());
+      expect(outcome.summary).toMatchObject({ records: 3, nulled_values: 2 });
+      const rows = await rowsIn(at.warehouse, home, 'items', '"id"');
+      expect(rows.map((row) => row['n'])).toEqual(['1', null, null]);
+      expect(rows.map(changesOf)).toEqual([[], ...[1, 2].map(() => [{ field: 'n', change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' }])]);
+    });
+
+    test('bad_values=quarantine lists each besides, by stream, key, field, reason and run; the rows themselves are there', async () => {
+      const { at, sync } = await started(bad, '?bad_values=quarantine');
+      expect(succeeded(await sync()).summary).toMatchObject({ records: 3, nulled_values: 2 });
+      expect(await countOf(at, home, 'items')).toBe('3 rows, 3 distinct');
+      const listed = await at.warehouse.query(`SELECT "stream", "key", "field", "reason", "run" FROM _tapline._tapline_quarantine ORDER BY CAST("key" AS ${kind === 'duckdb' ? 'VARCHAR' : 'text'})`);
+      expect(listed.map((row) => [row['stream'], row['field'], row['reason']])).toEqual([2, 3].map(() => ['items', 'n', 'DESTINATION_TYPECAST_ERROR']));
+      expect(listed.map((row) => JSON.stringify(JSON.parse(String(row['key']))))).toEqual([expect.stringMatching(/\b2\b/), expect.stringMatching(/\b3\b/)]);
+      for (const row of listed) expect(String(row['run'])).not.toBe('');
+    });
+
+    test('bad_values=fail ends the run with stream, field and how many; nothing of it is there, and no value is told', async () => {
+      const { at, sync } = await started(bad, '?bad_values=fail');
+      const outcome = await sync();
+      refused(outcome, /items/, /\bn\b/, /\b2\b/);
+      expect(outcome.stdout + outcome.stderr).not.toContain('many"');
+      if ((await tablesIn(at.warehouse)).includes(`${home}.items`)) expect(await rowsIn(at.warehouse, home, 'items')).toEqual([]);
+    });
+  });
+
+  test('post_sql runs after the load, in order, and one that fails is named; what was loaded stays', async () => {
+    const at = await warehouseWorkspace(kind, { seed: shop });
+    const sync = async (post_sql: readonly string[]) => at.sync(['--sync', 'hooks', '--streams', 'public.customers', '--retries', '0', ...(await at.destConfig({ post_sql }))]);
+    succeeded(await sync(['CREATE SCHEMA IF NOT EXISTS marts', 'DROP TABLE IF EXISTS marts.vips', 'CREATE TABLE marts.vips AS SELECT id FROM public.customers WHERE vip']));
+    expect(await countOf(at, 'marts', 'vips')).toBe('71 rows, 71 distinct');
+    await at.database.query('UPDATE customers SET vip = true');
+    const failed = await sync(['INSERT INTO marts.vips SELECT id FROM public.customers', 'SELECT * FROM nowhere_at_all']);
+    refused(failed, /post_sql/, /nowhere_at_all/);
+    expect(await at.warehouse.query('SELECT count(*) AS n FROM public.customers WHERE vip')).toEqual([{ n: '500' }]);
+  });
+
+  test('a pattern names the tables; two streams that it brings to one table are refused, both named', async () => {
+    const at = await warehouseWorkspace(kind, { seed: shop });
+    const sync = async (options: object, sync: string) => at.sync(['--sync', sync, '--retries', '0', ...(await at.destConfig(options))]);
+    succeeded(await sync({ schema_name: 'raw', table_name: '{namespace}_{stream}' }, 'patterned'));
+    expect(await tablesIn(at.warehouse)).toEqual(['raw.billing_orders', 'raw.public_customers', 'raw.public_nothing_yet', 'raw.public_orders']);
+    refused(await sync({ schema_name: 'flat', table_name: '{stream}' }, 'clashing'), /billing\.orders/, /public\.orders/);
+  });
+
+  test('a warehouse that was emptied, or restored from yesterday, is recognised, and the ways on lead on', async () => {
+    const at = await warehouseWorkspace(kind, { seed: shop });
+    const { path } = at.warehouse;
+    const args = ['--sync', 'restored', '--streams', 'public.orders', '--mode', 'public.orders=incremental:updated_at'];
+    succeeded(await at.sync(args));
+    const keep = path ? () => copyFile(path, `${path}.yesterday`) : () => at.warehouse.query('CREATE SCHEMA yesterday; CREATE TABLE yesterday.checkpoint AS TABLE _tapline._tapline_checkpoint');
+    const restore = path
+      ? () => copyFile(`${path}.yesterday`, path)
+      : () => at.warehouse.query('DELETE FROM _tapline._tapline_checkpoint; INSERT INTO _tapline._tapline_checkpoint SELECT * FROM yesterday.checkpoint');
+    await keep();
+    await at.database.query(`INSERT INTO orders VALUES (5001, 1, 'x', '2026-03-01Z')`);
+    succeeded(await at.sync(args));
+    await restore();
+    refused(await at.sync(args), /--from-destination/, /--full-refresh/);
+    succeeded(await at.sync([...args, '--from-destination']));
+    expect(await countOf(at, 'public', 'orders')).toBe('3001 rows, 3001 distinct');
+    if (path) await rm(path);
+    else await at.warehouse.query('DROP SCHEMA _tapline CASCADE; DROP TABLE public.orders');
+    refused(await at.sync(args), /--from-destination/, /--full-refresh/);
+    succeeded(await at.sync([...args, '--full-refresh']));
+    expect(await countOf(at, 'public', 'orders')).toBe('3001 rows, 3001 distinct');
+  });
+});
