@@ -11,7 +11,7 @@ import type { TableName } from '../dialects/dialect.js';
 import type { ColumnSource, TableColumn, TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
 import { mayBeBad, tellBadValues } from './bad-values.js';
-import { completeMerge, rekeyMerge } from './complete.js';
+import { completeMerge, rekeyTable, type Before } from './complete.js';
 import { foldedRows } from './fold.js';
 import { extendHistory } from './history.js';
 import { Layout } from './layout.js';
@@ -106,10 +106,13 @@ export class TableWriter {
     return { nulled: 0, keyHeldNull: false };
   }
 
-  /** The rows of `table` folded anew by the key of `shape`, which is another one than they were merged by; no more than one row a key is left. */
-  async rekey(shape: TableShape, table: TableName): Promise<void> {
+  /**
+   * The rows of `table` folded anew: by another key, or in another mode, than they are until now. Keys and indexes change with it. ALTERs of
+   * the table come before it in the transaction. `keyHeldNull` where there cannot be a primary key.
+   */
+  async rekey(shape: TableShape, table: TableName, before: Before): Promise<Pick<WriteReport, 'keyHeldNull'>> {
     const { warehouse } = this.#options;
-    await rekeyMerge(warehouse, new Layout(shape, warehouse.dialect.name), table);
+    return { keyHeldNull: await rekeyTable(warehouse, new Layout(shape, warehouse.dialect.name), table, before) };
   }
 
   /** What has to be known of the rows before they are loaded. */

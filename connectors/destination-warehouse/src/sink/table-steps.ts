@@ -5,7 +5,7 @@ import type { Config } from '../config.js';
 import type { TableName } from '../dialects/dialect.js';
 import { TableWriter, type LoadFile } from '../load/table-writer.js';
 import { applyChanges } from '../tables/changes.js';
-import { planTable, type PlanOptions } from '../tables/evolve.js';
+import { planTable, type PlanOptions, type TablePlan } from '../tables/evolve.js';
 import { closedShape, planAddition } from '../tables/generations.js';
 import { openTableName } from '../tables/names.js';
 import { Registry } from '../tables/registry.js';
@@ -128,9 +128,10 @@ export class TableSteps {
 
   /** The stream's table, so that it takes the rows of an open generation. */
   async #addTo(table: TableName, from: TableShape): Promise<TableShape> {
-    const { shape, changes } = planAddition(this.#tables.shapeOf(streamKey(from.stream)), from, table);
+    const before = this.#tables.shapeOf(streamKey(from.stream));
+    const { shape, changes, rekeyed } = planAddition(before, from, table);
     await applyChanges(this.#options.warehouse, table, changes);
-    return shape;
+    return await this.#settled(shape, before, rekeyed);
   }
 
   /** The stream's table, made or changed so that it takes the files. All changes come before the first row: no engine minds that order. */
@@ -138,14 +139,29 @@ export class TableSteps {
     const key = streamKey(stream);
     let shape = this.#tables.shapeOf(key);
     const table = await this.#tables.tableFor(stream);
+    const before = shape;
+    let rekeyed: TablePlan['rekeyed'];
     for (const schema of this.#schemasOf(key, files)) {
       const planned = planTable(shape, schema, this.#planOptions(table, files));
       await this.#apply(planned);
-      if (planned.rekeyed) await this.#writer.rekey(planned.shape, table);
+      rekeyed ??= planned.rekeyed;
       shape = planned.shape;
     }
-    await this.#tables.save(shape!);
-    return shape!;
+    return await this.#settled(shape!, before, rekeyed);
+  }
+
+  /** What is recorded of a table once its changes are made; rows that another key told apart are folded anew. */
+  async #settled(shape: TableShape, before: TableShape | undefined, rekeyed: TablePlan['rekeyed']): Promise<TableShape> {
+    let settled = shape;
+    if (rekeyed) {
+      const { dialect } = this.#options.warehouse;
+      if (before?.primaryKey) await this.#run(dialect.dropKey?.(shape.table, rekeyed.key) ?? []);
+      const { keyHeldNull } = await this.#writer.rekey(shape, shape.table);
+      await this.#run(dialect.addKey?.(shape.table, shape.key, keyHeldNull ? 'index' : 'primary') ?? []);
+      settled = { ...shape, primaryKey: !keyHeldNull };
+    }
+    await this.#tables.save(settled);
+    return settled;
   }
 
   /** The forms in which the files came, in order; without files the newest. */
@@ -168,7 +184,7 @@ export class TableSteps {
     return { sync: this.#options.sync, dialect: this.#options.warehouse.dialect };
   }
 
-  async #apply({ shape, changes, warnings }: ReturnType<typeof planTable>): Promise<void> {
+  async #apply({ shape, changes, warnings }: TablePlan): Promise<void> {
     await applyChanges(this.#options.warehouse, shape.table, changes);
     for (const warning of warnings) {
       if (this.#warned.has(warning)) continue;

@@ -2,7 +2,7 @@
  * A sink of the columnar kit whose tables and checkpoint are one database. Staged files stay local: no state has gone back, so nothing
  * need be durable. A commit is one transaction, which begins by taking the checkpoint's row.
  */
-import type { Commit, CommitReport, ParquetFile, Sink, Staged, StreamSchema } from '@tapline/columnar';
+import { fenced, type Commit, type CommitReport, type ParquetFile, type Sink, type Staged, type StreamSchema } from '@tapline/columnar';
 import { failpoint, systemError, type Checkpoint, type LogLevel } from '@tapline/protocol';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -76,7 +76,7 @@ export class WarehouseSink implements Sink {
       await this.#checkpoints.save(next);
       failpoint('dest.before_commit_sent');
       return done;
-    });
+    }).catch((error: unknown) => this.#explain(error));
     failpoint('dest.after_commit');
     this.#record = next;
     for (const table of report.tables) this.#options.afterLoad.loaded(table);
@@ -112,6 +112,13 @@ export class WarehouseSink implements Sink {
     if (seq !== record.seq + 1) throw systemError(`commit ${seq} follows commit ${record.seq}`);
     if (!this.#isOtherSource(record)) return { record, drops: [] };
     return { record: { ...record, open: {} }, drops: Object.keys(record.open).map((key) => ({ do: 'drop' as const, ...placeOf(key) })) };
+  }
+
+  /** A writer that took over may have ended our session: that is told, so that nobody tries again. */
+  async #explain(error: unknown): Promise<never> {
+    const { warehouse, sync } = this.#options;
+    const now = await this.#checkpoints.read().catch(() => undefined);
+    throw now && now.epoch !== this.#record!.epoch ? fenced(sync, warehouse.location) : error;
   }
 
   #isOtherSource = ({ source }: SyncRecord): boolean => source !== '' && this.#options.source !== '' && source !== this.#options.source;
