@@ -1,10 +1,11 @@
 /** The log of a generation becomes what readers see. */
 import { sqlName, unchangedColumn } from '@tapline/columnar';
 import type { TableName } from '../dialects/dialect.js';
-import type { TableColumn } from '../tables/shape.js';
+import { isCurrent } from '../tables/own-columns.js';
+import type { TableColumn, WriteMode } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
 import { foldedRows } from './fold.js';
-import { extendHistory } from './history.js';
+import { beginHistory, extendHistory } from './history.js';
 import { Layout } from './layout.js';
 import { isMarked, needsMarker } from './marks.js';
 import { merge, tellUnknown } from './merge.js';
@@ -40,11 +41,26 @@ export async function completeMerge({ warehouse, shape, from, into, replace }: C
   return { nulled, keyHeldNull: nullable.size > 0 };
 }
 
-/** The rows of one key that are in one table are folded by another. Returns whether a column of that is null somewhere. */
-export async function rekeyMerge(warehouse: Warehouse, layout: Layout, table: TableName): Promise<boolean> {
+/** How the rows of a table are told apart until now. */
+export interface Before {
+  readonly write: WriteMode;
+  readonly key: readonly string[];
+}
+
+/** The rows of a table folded anew: by another key, or in another mode. Returns whether a column of the key is null somewhere. */
+export async function rekeyTable(warehouse: Warehouse, layout: Layout, table: TableName, before: Before): Promise<boolean> {
+  const { dialect } = warehouse;
+  const { key, write } = layout.shape;
+  if (before.key.length > 0) await runAll(warehouse, dialect.dropKey?.(table, before.key) ?? []);
   const nullable = await nullsInKey(warehouse, layout, table);
-  await using folded = await foldedApart({ warehouse, layout, table, marked: [], nullable });
-  await putBack(warehouse, layout, table, folded);
+  if (write === 'history') {
+    await beginHistory({ warehouse, layout, table, wasHistory: before.write === 'history' });
+  } else {
+    if (before.write === 'history') await warehouse.run(`DELETE FROM ${dialect.table(table)} AS r WHERE NOT r.${isCurrent}`);
+    await using folded = await foldedApart({ warehouse, layout, table, marked: [], nullable });
+    await putBack(warehouse, layout, table, folded);
+  }
+  await runAll(warehouse, dialect.addKey?.(table, key, write === 'merge' && nullable.size === 0 ? 'primary' : 'index') ?? []);
   return nullable.size > 0;
 }
 

@@ -19,7 +19,7 @@ export interface FoldRequest {
  */
 export function foldedRows({ layout, rows, marker, marked }: FoldRequest): string {
   const list = [layout.list('r'), ...(marker ? [`r.${sqlName(unchangedColumn)}`] : [])].join(', ');
-  const filled = filledRows({ layout, rows, marked });
+  const filled = filledRows({ layout, rows: layout.placed(rows, marker ? [unchangedColumn] : []), marked });
   const key = layout.keyOf('r').join(', ');
   const latest = (partition: string, of: string): string =>
     `SELECT ${list} FROM (SELECT r.*, row_number() OVER (PARTITION BY ${partition} ORDER BY ${layout.descending('r')}) AS __tapline_n FROM (${of}) r) r WHERE r.__tapline_n = 1`;

@@ -38,7 +38,7 @@ export async function extendHistory(request: HistoryRequest): Promise<number> {
   const { warehouse, layout, events, table, marked, nullable } = request;
   const { columns } = layout;
   const [e, t] = [warehouse.dialect.table(events), warehouse.dialect.table(table)];
-  const places = columns.filter(({ name }) => layout.shape.key.includes(name) || [layout.cursor?.name, orderColumn, generation].includes(name));
+  const places = columns.filter(({ name }) => layout.shape.key.includes(name) || [layout.cursor?.name, layout.shape.deletes && deletedAt, orderColumn, generation].includes(name));
 
   await using first = await temporary(warehouse, places);
   await insertInto(warehouse, first, places, `SELECT ${places.map(({ name }) => `r.${sqlName(name)}`).join(', ')} FROM (SELECT r.*, row_number() OVER (${partition(layout)}) AS __tapline_n FROM ${e} r) r WHERE r.__tapline_n = 1`);
@@ -48,7 +48,7 @@ export async function extendHistory(request: HistoryRequest): Promise<number> {
 
   const made = withMarker(columns, marked.length > 0);
   await using versions = await temporary(warehouse, made);
-  await insertInto(warehouse, versions, made, versionsSql(request, e, touched.sql));
+  await insertInto(warehouse, versions, made, versionsSql(layout, { events: e, touched: touched.sql, marked }));
   const nulled = await tellUnknown({ warehouse, layout, table: versions.name, marked });
 
   const sameRow = `${layout.sameKey('p', 't', nullable)} AND t.${generation} = p.${generation} AND t.${orderColumn} = p.${orderColumn}`;
@@ -64,6 +64,25 @@ export async function extendHistory(request: HistoryRequest): Promise<number> {
   return nulled;
 }
 
+/** The rows of a table become a history by the key of `layout`, whatever they were. `wasHistory`: they are versions, by another key. */
+export async function beginHistory({ warehouse, layout, table, wasHistory }: { readonly warehouse: Warehouse; readonly layout: Layout; readonly table: TableName; readonly wasHistory: boolean }): Promise<void> {
+  const { columns } = layout;
+  const t = warehouse.dialect.table(table);
+  const all = [...columns, nextFrom];
+  await using events = await temporary(warehouse, columns);
+  await using touched = await temporary(warehouse, all);
+  if (wasHistory) {
+    const next = `lead(r.${validFrom}) OVER (${partition(layout)}) AS ${nextFrom.name}`;
+    await insertInto(warehouse, touched, all, `SELECT ${layout.list('r')}, r.${nextFrom.name} FROM (SELECT r.*, ${next} FROM ${t} r) r`);
+  } else {
+    await insertInto(warehouse, events, columns, `SELECT ${layout.list('r')} FROM ${t} r`);
+  }
+  await using versions = await temporary(warehouse, columns);
+  await insertInto(warehouse, versions, columns, versionsSql(layout, { events: events.sql, touched: touched.sql, marked: [] }));
+  await warehouse.run(`DELETE FROM ${t}`);
+  await warehouse.run(`INSERT INTO ${t} (${layout.list()}) SELECT ${layout.list('v')} FROM ${versions.sql} v`);
+}
+
 const partition = (layout: Layout): string => `PARTITION BY ${layout.keyOf('r').join(', ')} ORDER BY ${layout.ascending('r', true)}`;
 
 /** Of the versions that are there: those from the first record of their key on, and the last one before it. */
@@ -73,23 +92,32 @@ function touchedSql({ layout, nullable }: HistoryRequest, t: string, first: stri
   return `SELECT ${layout.list('r')}, r.${nextFrom.name} FROM (SELECT r.*, ${next} FROM (${older}) r) r WHERE NOT coalesce(r.__tapline_next_older, false)`;
 }
 
-function versionsSql({ layout, marked }: HistoryRequest, e: string, touched: string): string {
+interface Parts {
+  readonly events: string;
+  /** Versions that are there, with the time of the one that follows. */
+  readonly touched: string;
+  readonly marked: readonly string[];
+}
+
+function versionsSql(layout: Layout, { events: e, touched, marked }: Parts): string {
   const marks = (value: string): string => (marked.length > 0 ? `, ${value} AS ${sqlName(unchangedColumn)}` : '');
   const none = 'CAST(NULL AS timestamptz)';
   // A version that is there and ends before the next one begins, or with none behind it, was ended by a deletion, which is there no more.
   const ended = `CASE WHEN r.${nextFrom.name} IS NULL OR r.${nextFrom.name} > r.${validTo} THEN r.${validTo} END`;
   const rows = `SELECT ${layout.list('r')}, ${timeOf(layout, 'r')} AS __tapline_time, ${timeOf(layout, 'r')} AS __tapline_own, ${none} AS __tapline_ended${marks(`r.${sqlName(unchangedColumn)}`)} FROM ${e} r `
     + `UNION ALL SELECT ${layout.list('r')}, r.${validFrom}, ${timeOf(layout, 'r')}, ${ended}${marks('CAST(NULL AS text)')} FROM ${touched} r`;
-  const filled = filledRows({ layout, rows, marked, extra: ['__tapline_time', '__tapline_own', '__tapline_ended'], byGeneration: true });
+  const extra = ['__tapline_time', '__tapline_own', '__tapline_ended'];
+  const placed = layout.placed(rows, marked.length > 0 ? [...extra, unchangedColumn] : extra);
+  const filled = filledRows({ layout, rows: placed, marked, extra, byGeneration: true });
 
   const window = partition(layout);
   const time = `max(r.__tapline_time) OVER (${window} ROWS UNBOUNDED PRECEDING)`;
   const endedBefore = `max(r.__tapline_ended) OVER (${window} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`;
   const transaction = `substr(r.${orderColumn}, 1, 16)`;
   const superseded = [transaction, 'r.__tapline_own', `r.${generation}`].map((part) => `lead(${part}) OVER (${window}) = ${part}`).join(' AND ');
-  const placed = `SELECT r.*, greatest(${time}, coalesce(${endedBefore}, ${time})) AS __tapline_from, coalesce(${superseded}, false) AS __tapline_superseded FROM (${filled}) r`;
+  const timed = `SELECT r.*, greatest(${time}, coalesce(${endedBefore}, ${time})) AS __tapline_from, coalesce(${superseded}, false) AS __tapline_superseded FROM (${filled}) r`;
   const next = `lead(r.__tapline_from) OVER (${window})`;
-  const lives = `SELECT r.*, CASE WHEN r.__tapline_ended IS NULL THEN ${next} ELSE greatest(r.__tapline_ended, r.__tapline_from) END AS __tapline_to FROM (${placed}) r WHERE NOT r.__tapline_superseded`;
+  const lives = `SELECT r.*, CASE WHEN r.__tapline_ended IS NULL THEN ${next} ELSE greatest(r.__tapline_ended, r.__tapline_from) END AS __tapline_to FROM (${timed}) r WHERE NOT r.__tapline_superseded`;
   const list = listWith(layout, 'r', { [validFrom]: 'r.__tapline_from', [validTo]: 'r.__tapline_to', [isCurrent]: 'r.__tapline_to IS NULL' });
   return `SELECT ${list}${marks(`r.${sqlName(unchangedColumn)}`)} FROM (${lives}) r WHERE NOT (${layout.deleted('r')})`;
 }
@@ -103,8 +131,9 @@ function timeOf(layout: Layout, alias: string): string {
   const of = (name: string): string => `${alias}.${sqlName(name)}`;
   const { cursor } = layout.shape;
   const type = layout.columns.find(({ name }) => name === cursor)?.type.kind;
-  const known = layout.has(updatedAt) ? [of(updatedAt), ...(layout.has(deletedAt) ? [of(deletedAt)] : [])]
-    : cursor === undefined ? []
-      : type === 'timestamptz' ? [of(cursor)] : type === 'timestamp' ? [`${of(cursor)} AT TIME ZONE 'UTC'`] : [];
+  const known = [
+    ...(layout.has(deletedAt) ? [of(deletedAt)] : []),
+    ...(layout.has(updatedAt) ? [of(updatedAt)] : cursor !== undefined && type === 'timestamptz' ? [of(cursor)] : cursor !== undefined && type === 'timestamp' ? [`${of(cursor)} AT TIME ZONE 'UTC'`] : []),
+  ];
   return `coalesce(${[...known, of('_airbyte_extracted_at')].join(', ')})`;
 }

@@ -24,9 +24,7 @@ export class Layout {
     this.flavour = flavour;
     this.columns = shape.columns.filter(({ name }) => name !== unchangedColumn);
     this.key = shape.key.map((name) => this.#column(name));
-    // A deletion tells its key and its place, and no cursor of the data's: by that it would come before everything.
-    const usable = shape.cursor !== undefined && (shape.deletes === undefined || isChangeColumn(shape.cursor));
-    this.cursor = usable ? this.#column(shape.cursor) : undefined;
+    this.cursor = shape.cursor === undefined ? undefined : this.#column(shape.cursor);
   }
 
   in(flavour: Flavour): Layout {
@@ -40,6 +38,25 @@ export class Layout {
   /** True where a row is a deletion. */
   deleted(alias: string): string {
     return this.shape.deletes === undefined ? 'false' : `${alias}.${sqlName(deletedAt)} IS NOT NULL`;
+  }
+
+  /** A deletion that does not tell the cursor: it comes after what came before it, whatever the cursors say. */
+  #isPlaceless(alias: string): string | undefined {
+    if (this.shape.deletes === undefined || !this.cursor || isChangeColumn(this.cursor.name)) return undefined;
+    return `(${this.deleted(alias)} AND ${alias}.${sqlName(this.cursor.name)} IS NULL)`;
+  }
+
+  /**
+   * The rows, where deletions that tell no cursor have the highest one of those that came before, so that one order holds for all rows.
+   * `others`: columns that the rows have besides the table's.
+   */
+  placed(rows: string, others: readonly string[]): string {
+    const placeless = this.#isPlaceless('r');
+    if (placeless === undefined || !this.cursor) return rows;
+    const cursor = `r.${sqlName(this.cursor.name)}`;
+    const highest = `max(${this.#comparableText(this.cursor.type, cursor)}) OVER (PARTITION BY ${this.keyOf('r').join(', ')} ORDER BY r.${generation}, r.${order} ROWS UNBOUNDED PRECEDING)`;
+    const list = this.columns.map(({ name }) => (name === this.cursor!.name ? `CASE WHEN ${placeless} THEN ${highest} ELSE ${cursor} END AS ${sqlName(name)}` : `r.${sqlName(name)}`));
+    return `SELECT ${[...list, ...others.map((name) => `r.${sqlName(name)}`)].join(', ')} FROM (${rows}) r`;
   }
 
   /** By which rows of one key follow each other, ascending; each nulls first. `byGeneration`: the later generation is later, whatever its rows say. */
@@ -58,7 +75,14 @@ export class Layout {
 
   /** True where the row `a` comes after the row `b`. */
   after(a: string, b: string, byGeneration = false): string {
-    const [left, right] = [this.order(a, byGeneration), this.order(b, byGeneration)];
+    const placeless = [this.#isPlaceless(a), this.#isPlaceless(b)];
+    const whole = this.#after(this.order(a, byGeneration), this.order(b, byGeneration));
+    if (placeless[0] === undefined) return whole;
+    const part = (alias: string): string[] => [...(byGeneration ? [`${alias}.${sqlName(generation)}`] : []), this.#comparable({ kind: 'text' }, `${alias}.${sqlName(order)}`)];
+    return `CASE WHEN ${placeless.join(' OR ')} THEN ${this.#after(part(a), part(b))} ELSE ${whole} END`;
+  }
+
+  #after(left: readonly string[], right: readonly string[]): string {
     return left.reduceRight((rest, expression, i) => {
       const other = right[i]!;
       const greater = `(${expression} IS NOT NULL AND (${other} IS NULL OR ${expression} > ${other}))`;
@@ -95,9 +119,12 @@ export class Layout {
   }
 
   #comparable(type: ColumnType, value: string): string {
-    if (this.flavour === 'duckdb') return identity('duckdb', type, value);
-    // As the embedded engine compares, which knows no languages.
-    return type.kind === 'text' ? `${value} COLLATE "C"` : value;
+    return this.flavour === 'duckdb' ? identity('duckdb', type, value) : this.#comparableText(type, value);
+  }
+
+  /** As the embedded engine compares, which knows no languages. */
+  #comparableText(type: ColumnType, value: string): string {
+    return this.flavour === 'postgres' && type.kind === 'text' ? `${value} COLLATE "C"` : value;
   }
 }
 

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { duckdbType, parseLogicalType, type LogicalType } from '@tapline/catalog';
 import { sqlName, sqlString, unchangedColumn } from '@tapline/columnar';
-import type { TestDatabase } from '@tapline/test/services';
 import type { TableName } from '../dialects/dialect.js';
 import { openDuckdb } from '../engines/duckdb.js';
 import { openPostgres } from '../engines/postgres.js';
@@ -26,6 +25,15 @@ export async function scratch(): Promise<Scratch> {
 
 export const duckdbAt = (folder: string): Promise<Warehouse> =>
   openDuckdb({ path: join(folder, 'warehouse.db'), scratch: join(folder, 'scratch'), log: () => undefined });
+
+/** Of a database of the test's own. */
+export interface TestDatabase {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly name: string;
+}
 
 export const postgresAt = (folder: string, { host, port, user, password, name }: TestDatabase): Promise<Warehouse> =>
   openPostgres({ config: { host, port, user, password, database: name }, sync: 'test', scratch: folder, log: () => undefined });

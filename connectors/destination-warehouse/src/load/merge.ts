@@ -28,7 +28,7 @@ export async function merge({ warehouse, layout, stage, table, marked, nullable 
   if (layout.shape.deletes === 'soft') await warehouse.run(keepSql(layout, { s, t, sameKey }));
   const nulled = await tellUnknown({ warehouse, layout, table: stage, marked });
   // What is older goes, and what is still there then is newer. DuckDB rewrites a table's columns for an UPDATE or a MERGE, and not for this.
-  await warehouse.run(`DELETE FROM ${t} AS t USING ${s} AS s WHERE ${sameKey} AND NOT ${layout.after('t', 's')}`);
+  await warehouse.run(`DELETE FROM ${t} AS t USING ${s} AS s WHERE ${sameKey} AND NOT (${layout.after('t', 's')})`);
   const lasting = layout.shape.deletes === 'hard' ? `NOT (${layout.deleted('s')}) AND ` : '';
   await warehouse.run(`INSERT INTO ${t} (${layout.list()}) SELECT ${layout.list('s')} FROM ${s} AS s WHERE ${lasting}NOT EXISTS (SELECT 1 FROM ${t} AS t WHERE ${sameKey})`);
   return nulled;

@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import type { TableName } from '../dialects/dialect.js';
 import type { TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
-import { changeTypes, ChangingSource } from './changes.test.support.js';
+import { changeTypes, ChangingSource, type SourceRow } from './changes.test.support.js';
 import { versionsOf } from './history-model.test.support.js';
 import { make, openForm, Random, rowsIn, shapeOf, sorted, table, type ShapeOptions, type Staging, type Values } from './load.test.support.js';
 import { TableWriter } from './table-writer.js';
@@ -77,9 +77,9 @@ async function run({ seed, place: { warehouse, staging }, form, check }: RunOpti
   }
 }
 
-const asText = (value: unknown): string | null => (value === null || value === undefined ? null : String(value));
-const data = ['id', 'n', 'body', 'note'];
-const dataOf = (row: object | undefined): Record<string, string | null> => Object.fromEntries(data.map((name) => [name, asText((row as Record<string, unknown> | undefined)?.[name])]));
+const asText = (value: string | number | null | undefined): string | null => (value === null || value === undefined ? null : String(value));
+const data = ['id', 'n', 'body', 'note'] as const;
+const dataOf = (row: SourceRow | undefined): Record<string, string | null> => Object.fromEntries(data.map((name) => [name, asText(row?.[name])]));
 
 export const generationsMerged = (seed: number, place: Place): Promise<void> => run({
   seed, place, form: { write: 'merge', deletes: 'hard' },
