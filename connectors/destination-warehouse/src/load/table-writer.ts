@@ -6,7 +6,7 @@
  * generation completes, so that it does not matter in which order copied rows and changes came into it.
  */
 import { sqlName, unchangedColumn } from '@tapline/columnar';
-import { protocolError, streamKey } from '@tapline/protocol';
+import { configError, streamKey } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
 import type { ColumnSource, TableColumn, TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
@@ -75,8 +75,8 @@ export class TableWriter {
   }
 
   /**
-   * Brings staged files into a table. Rejects with a `config_error` where `fail` was asked for and a value could not be held, and with a
-   * protocol error where a record has no value in any column of its key.
+   * Brings staged files into a table. Rejects with a `config_error` where `fail` was asked for and a value could not be held, and where
+   * a record has no value in any column of its key.
    */
   async write({ shape, table, open, files }: WriteRequest): Promise<WriteReport> {
     if (files.length === 0) return { rows: 0, nulled: 0, keyHeldNull: false };
@@ -127,10 +127,10 @@ export class TableWriter {
     const [found] = await warehouse.query(`SELECT count(*) AS n, count(*) FILTER (WHERE ${mayBeBad}) AS bad${counts.map((count) => `, ${count}`).join('')} FROM (${rows})`);
     const count = Number(found!['n']);
     if (shape.write !== 'append' && Number(found!['keyless'] ?? 0) > 0) {
-      throw protocolError(
+      throw configError(
         `stream ${streamKey(shape.stream)}: ${String(found!['keyless'])} records have no value in their key (${shape.key.join(', ')}), so they cannot be merged. `
         + 'Write the stream with append, or choose another primary key',
-        { stream: shape.stream },
+        { code: 'null_key', stream: shape.stream },
       );
     }
     const marked = files.some(({ unchanged }) => unchanged) ? await this.#markedIn(layout, rows) : [];

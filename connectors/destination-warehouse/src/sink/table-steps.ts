@@ -128,10 +128,9 @@ export class TableSteps {
 
   /** The stream's table, so that it takes the rows of an open generation. */
   async #addTo(table: TableName, from: TableShape): Promise<TableShape> {
-    const before = this.#tables.shapeOf(streamKey(from.stream));
-    const { shape, changes, rekeyed } = planAddition(before, from, table);
+    const { shape, changes, rekeyed } = planAddition(this.#tables.shapeOf(streamKey(from.stream)), from, table);
     await applyChanges(this.#options.warehouse, table, changes);
-    return await this.#settled(shape, before, rekeyed);
+    return await this.#settled(shape, rekeyed);
   }
 
   /** The stream's table, made or changed so that it takes the files. All changes come before the first row: no engine minds that order. */
@@ -139,7 +138,6 @@ export class TableSteps {
     const key = streamKey(stream);
     let shape = this.#tables.shapeOf(key);
     const table = await this.#tables.tableFor(stream);
-    const before = shape;
     let rekeyed: TablePlan['rekeyed'];
     for (const schema of this.#schemasOf(key, files)) {
       const planned = planTable(shape, schema, this.#planOptions(table, files));
@@ -147,18 +145,15 @@ export class TableSteps {
       rekeyed ??= planned.rekeyed;
       shape = planned.shape;
     }
-    return await this.#settled(shape!, before, rekeyed);
+    return await this.#settled(shape!, rekeyed);
   }
 
   /** What is recorded of a table once its changes are made; rows that another key told apart are folded anew. */
-  async #settled(shape: TableShape, before: TableShape | undefined, rekeyed: TablePlan['rekeyed']): Promise<TableShape> {
+  async #settled(shape: TableShape, rekeyed: TablePlan['rekeyed']): Promise<TableShape> {
     let settled = shape;
     if (rekeyed) {
-      const { dialect } = this.#options.warehouse;
-      if (before?.primaryKey) await this.#run(dialect.dropKey?.(shape.table, rekeyed.key) ?? []);
-      const { keyHeldNull } = await this.#writer.rekey(shape, shape.table);
-      await this.#run(dialect.addKey?.(shape.table, shape.key, keyHeldNull ? 'index' : 'primary') ?? []);
-      settled = { ...shape, primaryKey: !keyHeldNull };
+      const { keyHeldNull } = await this.#writer.rekey(shape, shape.table, rekeyed);
+      settled = { ...shape, primaryKey: shape.write === 'merge' && !keyHeldNull };
     }
     await this.#tables.save(settled);
     return settled;
