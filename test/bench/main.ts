@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { memory } from './memory.js';
 import { pgCdc } from './pg-cdc.js';
 import { pgParquet } from './pg-parquet.js';
+import { pgDuckdb, pgPg } from './pg-warehouse.js';
 import { router } from './router.js';
 import { startup } from './startup.js';
 
@@ -9,6 +10,8 @@ const usage = `npm run bench -- SCENARIO [--rows N] [--repetitions N] [--transpo
        npm run bench -- pg-cdc [--changes N] [--repetitions N] [--seconds N]
 
   pg-parquet   1,000,000 rows of 9 mixed columns from PostgreSQL into a folder; beside it COPY to nothing, and a hand-made pipe
+  pg-duckdb    the same table into a DuckDB file; beside it COPY into read_csv by hand
+  pg-pg        the same table into another database of the server; beside it COPY into COPY
   pg-cdc       1,000,000 changes behind a slot into a folder and to nothing, beside pg_recvlogical; then commit to file, at 500 transactions/s
                (--changes 0 or --seconds 0: without the one or the other)
   startup      --help, spec, and a sync that has nothing to do
@@ -28,7 +31,7 @@ const options = {
   ...(values.changes ? { changes: Number(values.changes) } : {}),
   ...(values.seconds ? { latencySeconds: Number(values.seconds) } : {}),
 };
-const scenarios: Record<string, (chosen: typeof options) => Promise<void>> = { 'pg-parquet': pgParquet, 'pg-cdc': pgCdc, startup, memory, router };
+const scenarios: Record<string, (chosen: typeof options) => Promise<void>> = { 'pg-parquet': pgParquet, 'pg-duckdb': pgDuckdb, 'pg-pg': pgPg, 'pg-cdc': pgCdc, startup, memory, router };
 const run = scenarios[positionals[0] ?? ''];
 if (!run || values.help) {
   console.log(usage);
