@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LogLevel } from '@tapline/protocol';
 import type { Config } from './config.js';
 import { openWarehouse } from './open-warehouse.js';
+import { ensureSchema } from './tables/changes.js';
 import { ownSchema } from './tables/names.js';
 
 interface CheckContext {
@@ -21,7 +22,7 @@ export async function check({ config, log }: CheckContext): Promise<void> {
     const { dialect } = warehouse;
     const probe = { schema: ownSchema, table: `check_${process.pid}_${Date.now()}` };
     await warehouse.transaction(async () => {
-      await warehouse.run(dialect.createSchema(ownSchema));
+      await ensureSchema(warehouse, ownSchema);
       for (const statement of dialect.createTable(probe, [{ name: 'id', type: { kind: 'int', bits: 64 }, nullable: true }], [])) await warehouse.run(statement);
       throw new RolledBack();
     }).catch((error: unknown) => {

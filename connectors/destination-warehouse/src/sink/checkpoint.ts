@@ -5,7 +5,9 @@
  */
 import { configError, type Checkpoint } from '@tapline/protocol';
 import { fenced, parseGenerationKey } from '@tapline/columnar';
+import type { ColumnType, NewColumn, TableName } from '../dialects/dialect.js';
 import { ownSchema } from '../tables/names.js';
+import { ensureOwnTable } from '../tables/registry.js';
 import type { Row, Warehouse } from '../warehouse.js';
 
 export interface SyncRecord {
@@ -23,7 +25,12 @@ export interface SyncRecord {
   readonly open: Readonly<Record<string, number>>;
 }
 
-const name = { schema: ownSchema, table: '_tapline_checkpoint' };
+const name: TableName = { schema: ownSchema, table: '_tapline_checkpoint' };
+const columnsOf = (type: ColumnType, names: readonly string[]): NewColumn[] => names.map((column) => ({ name: column, type, nullable: false }));
+const columns: readonly NewColumn[] = [
+  ...columnsOf({ kind: 'text' }, ['sync']), ...columnsOf({ kind: 'int', bits: 64 }, ['epoch', 'seq', 'state_id']),
+  ...columnsOf({ kind: 'text' }, ['source', 'states', 'generations', 'open_generations']),
+];
 
 export class CheckpointTable {
   readonly #warehouse: Warehouse;
@@ -38,13 +45,18 @@ export class CheckpointTable {
 
   /** Fences older writers by an epoch of our own. */
   async takeOver(): Promise<SyncRecord> {
-    await this.#ensure();
+    await ensureOwnTable(this.#warehouse, name, columns, ['sync']);
     const claim = async (): Promise<Row[]> => {
+      let failure: unknown;
       await this.#warehouse.run(
-        `INSERT INTO ${this.#table} (sync, epoch, seq, state_id, source, states, generations, open_generations) VALUES ($1, 0, 0, 0, '', '[]', '{}', '{}') ON CONFLICT DO NOTHING`,
+        `INSERT INTO ${this.#table} (sync, epoch, seq, state_id, source, states, generations, open_generations) `
+        + `SELECT $1, 0, 0, 0, '', '[]', '{}', '{}' WHERE NOT EXISTS (SELECT 1 FROM ${this.#table} WHERE sync = $1)`,
         [this.#sync],
-      );
-      return await this.#warehouse.run(`UPDATE ${this.#table} SET epoch = epoch + 1 WHERE sync = $1 RETURNING *`, [this.#sync]);
+        // Two that are the first begin at once: the row is there then.
+      ).catch((error: unknown) => (failure = error));
+      const rows = await this.#warehouse.run(`UPDATE ${this.#table} SET epoch = epoch + 1 WHERE sync = $1 RETURNING *`, [this.#sync]);
+      if (rows.length === 0) throw failure;
+      return rows;
     };
     const rows = await claim().catch(async (error: unknown) => {
       // A writer that was stopped in the middle of its commit holds the row, perhaps for good.
@@ -72,17 +84,6 @@ export class CheckpointTable {
   async read(): Promise<SyncRecord | undefined> {
     const [row] = await this.#warehouse.run(`SELECT * FROM ${this.#table} WHERE sync = $1`, [this.#sync]);
     return row && this.#parse(row);
-  }
-
-  async #ensure(): Promise<void> {
-    const { dialect } = this.#warehouse;
-    const integer = dialect.type({ kind: 'int', bits: 64 });
-    const text = dialect.type({ kind: 'text' });
-    await this.#warehouse.run(dialect.createSchema(name.schema));
-    await this.#warehouse.run(
-      `CREATE TABLE IF NOT EXISTS ${this.#table} (sync ${text} PRIMARY KEY, epoch ${integer} NOT NULL, seq ${integer} NOT NULL, state_id ${integer} NOT NULL, `
-      + `source ${text} NOT NULL, states ${text} NOT NULL, generations ${text} NOT NULL, open_generations ${text} NOT NULL)`,
-    );
   }
 
   #parse(row: Row): SyncRecord {

@@ -4,7 +4,7 @@ import { streamKey, systemError, type LogLevel, type StreamDescriptor } from '@t
 import type { Config } from '../config.js';
 import type { TableName } from '../dialects/dialect.js';
 import { TableWriter, type LoadFile } from '../load/table-writer.js';
-import { applyChanges } from '../tables/changes.js';
+import { applyChanges, ensureSchema } from '../tables/changes.js';
 import { planTable, type PlanOptions, type TablePlan } from '../tables/evolve.js';
 import { closedShape, planAddition } from '../tables/generations.js';
 import { openTableName } from '../tables/names.js';
@@ -121,6 +121,7 @@ export class TableSteps {
     const replaced = replace && from.write !== 'history';
     const table = await this.#tables.tableFor(stream, { replaced });
     const shape = replaced ? closedShape(from, table) : await this.#addTo(table, from);
+    await ensureSchema(this.#options.warehouse, table.schema);
     const { nulled, keyHeldNull } = await this.#writer.complete({ shape, from: from.table, into: table, replace });
     await this.#tables.removeOpen(key, generation);
     await this.#written(shape, nulled, keyHeldNull);
