@@ -18,11 +18,12 @@ export interface OpenWarehouse {
 }
 
 export async function openWarehouse(config: Config, options: OpenOptions): Promise<OpenWarehouse> {
+  const memoryBytes = config.memory_mb === undefined ? undefined : config.memory_mb * 1_000_000;
   if (config.engine === 'duckdb') {
     const { openDuckdb } = await import('./engines/duckdb.js');
-    const memoryBytes = config.memory_mb === undefined ? undefined : config.memory_mb * 1_000_000;
     return { warehouse: await openDuckdb({ ...options, path: config.path!, ...(memoryBytes && { memoryBytes }) }), refuse: undefined };
   }
-  const [{ openPostgres }, { refusePostgres }] = await Promise.all([import('./engines/postgres.js'), import('./dialects/postgres.js')]);
-  return { warehouse: await openPostgres({ ...options, config }), refuse: refusePostgres };
+  const { openPostgres } = await import('./engines/postgres.js');
+  const warehouse = await openPostgres({ ...options, config, memoryBytes });
+  return { warehouse, refuse: warehouse.refuse };
 }

@@ -64,5 +64,3 @@ function dropPrimaryKey(name: TableName): string {
   IF FOUND THEN EXECUTE pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', ${target}, key); END IF;
 END`)}`;
 }
-
-export { refusePostgres } from './postgres-refuse.js';

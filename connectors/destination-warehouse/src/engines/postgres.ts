@@ -1,9 +1,11 @@
 /** A warehouse on a PostgreSQL server, 14 or later. */
 import { join } from 'node:path';
+import type { LogicalType } from '@tapline/catalog';
 import { ContentError, Engine, MemoryError, memoryLimit, sync8 } from '@tapline/columnar';
 import { identifier } from '@tapline/postgres-client';
 import { configError, ConnectorError, systemError, toConnectorError, type LogLevel } from '@tapline/protocol';
 import { postgresDialect } from '../dialects/postgres.js';
+import { refusePostgres } from '../dialects/postgres-refuse.js';
 import type { TableName } from '../dialects/dialect.js';
 import type { LoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
 import type { PostgresConfig } from './postgres-config.js';
@@ -24,18 +26,19 @@ export interface OpenPostgresOptions {
 }
 
 /** Connects. Rejects with a ConnectorError that says what to do. */
-export async function openPostgres({ config, sync, scratch, log, memoryBytes }: OpenPostgresOptions): Promise<Warehouse> {
+export async function openPostgres({ config, sync, scratch, log, memoryBytes }: OpenPostgresOptions): Promise<PostgresWarehouse> {
   const applicationName = `${(config.application_name ?? process.env['PGAPPNAME']) || 'tapline'} ${sync8(sync)}`;
   const options: SessionOptions = { config, applicationName, log };
   const session = await PostgresSession.open(options);
+  let version: number;
   try {
-    await requireWritable(session);
+    version = await requireVersion(session);
   } catch (error) {
     await session[Symbol.asyncDispose]();
     throw error;
   }
   const engine = new Engine({ directory: join(scratch, 'postgres'), workers: 1, memoryBytes: memoryBytes ?? Math.min(256_000_000, memoryLimit() / 4) });
-  return new PostgresWarehouse({ session, engine, options, scratch });
+  return new PostgresWarehouse({ session, engine, options, scratch, version });
 }
 
 /** How long a statement waits for an older writer of the same sync. */
@@ -46,16 +49,20 @@ interface Parts {
   readonly engine: Engine;
   readonly options: SessionOptions;
   readonly scratch: string;
+  readonly version: number;
 }
 
-class PostgresWarehouse implements Warehouse {
+export class PostgresWarehouse implements Warehouse {
   readonly dialect = postgresDialect;
+  /** See `ColumnarOptions.refuse`. */
+  readonly refuse: (type: LogicalType, value: string) => string | undefined;
   readonly location: string;
   readonly #parts: Parts;
   readonly #told = new Set<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.refuse = refusePostgres(parts.version);
     const { host, port, database } = parts.session.target;
     this.location = `database ${database} on ${host}:${port}`;
   }
@@ -142,13 +149,13 @@ class PostgresWarehouse implements Warehouse {
   }
 }
 
-async function requireWritable(session: PostgresSession): Promise<void> {
+/** The major version. In a transaction that may write: a standby refuses its beginning. */
+async function requireVersion(session: PostgresSession): Promise<number> {
   const { host, port, database } = session.target;
-  // In a transaction that may write: a standby refuses its begin.
   const [row] = await session.run(`SELECT pg_catalog.current_setting('server_version_num')::int AS version, pg_catalog.current_setting('server_version') AS named`);
-  if (Number(row?.['version']) < 140_000) {
-    throw configError(`${host}:${port} is PostgreSQL ${String(row?.['named'])}, and database '${database}' can only be loaded from 14 on`, { code: 'pg_version' });
-  }
+  const version = Math.floor(Number(row?.['version']) / 10_000);
+  if (version < 14) throw configError(`${host}:${port} is PostgreSQL ${String(row?.['named'])}, and database '${database}' can only be loaded from 14 on`, { code: 'pg_version' });
+  return version;
 }
 
 const isEngineError = (error: unknown): boolean => error instanceof ContentError || error instanceof MemoryError || nodeCodes.has(String((error as { code?: unknown }).code));
