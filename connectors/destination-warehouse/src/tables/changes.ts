@@ -3,7 +3,7 @@ import type { ColumnType, Dialect, TableName } from '../dialects/dialect.js';
 import type { Warehouse } from '../warehouse.js';
 import { schemaExists } from './existing.js';
 import { marker } from './own-columns.js';
-import type { TableColumn, TableShape } from './shape.js';
+import type { TableColumn, TableShape, WriteMode } from './shape.js';
 
 export type TableChange =
   /** There is none yet. `key`: its primary key; `index`: columns of a plain index; empty = none. */
@@ -11,7 +11,9 @@ export type TableChange =
   /** Null in every row that is there. */
   | { readonly kind: 'add'; readonly column: TableColumn }
   /** Every old value is a value of the new type. */
-  | { readonly kind: 'widen'; readonly column: string; readonly from: ColumnType; readonly to: ColumnType };
+  | { readonly kind: 'widen'; readonly column: string; readonly from: ColumnType; readonly to: ColumnType }
+  /** Rows are appended from now on: nothing is unique any more. */
+  | { readonly kind: 'drop_key'; readonly key: readonly string[] };
 
 /** The table as its shape says, where there is none. That of an open generation is a log: nothing in it is unique, and all may be null. */
 export function creationOf(shape: TableShape): TableChange {
@@ -19,6 +21,9 @@ export function creationOf(shape: TableShape): TableChange {
   const keyed = shape.write !== 'append' && !log;
   return { kind: 'create', columns: shape.columns, key: keyed && shape.primaryKey ? shape.key : [], index: keyed && !shape.primaryKey ? shape.key : [] };
 }
+
+/** For a table that was merged into, and is appended to now. */
+export const dropsKey = (before: TableShape, now: WriteMode): readonly TableChange[] => (now === 'append' && before.primaryKey ? [{ kind: 'drop_key', key: before.key }] : []);
 
 /** Runs them in order, in the transaction that is open, if one is. Makes the table's schema, if it has to be made. */
 export async function applyChanges(warehouse: Warehouse, table: TableName, changes: readonly TableChange[]): Promise<void> {
@@ -44,5 +49,7 @@ function statementsOf(dialect: Dialect, table: TableName, change: TableChange): 
     case 'widen':
       // Several logical types may be one in the engine.
       return dialect.type(change.from) === dialect.type(change.to) ? [] : dialect.widenColumn(table, change.column, change.to);
+    case 'drop_key':
+      return dialect.dropKey?.(table, change.key) ?? [];
   }
 }

@@ -32,6 +32,7 @@ const told = (changes: readonly TableChange[]): string[] => changes.map((change)
     case 'create': return `create${change.key.length > 0 ? ` key ${change.key.join()}` : ''}${change.index.length > 0 ? ` index ${change.index.join()}` : ''}`;
     case 'add': return `add ${change.column.name} ${formatLogicalType(change.column.type)}`;
     case 'widen': return `widen ${change.column} ${formatLogicalType(change.from)} ${formatLogicalType(change.to)}`;
+    case 'drop_key': return `drop key ${change.key.join()}`;
   }
 });
 
@@ -284,6 +285,15 @@ describe('key, cursor and mode', () => {
     const history = planTable(shape, declared({ id: 'int64' }, merged), options({ history: true }));
     expect(history.rekeyed).toEqual({ write: 'append', key: [] });
     expect(told(history.changes)).toEqual(['add valid_from timestamptz', 'add valid_to timestamptz', 'add is_current boolean']);
+  });
+
+  test('where rows are appended from now on, nothing is unique any more', () => {
+    const shape = after([{ id: 'int64' }], {}, merged).shape;
+    const now = planTable(shape, declared({ id: 'int64' }), options());
+    expect([told(now.changes), now.rekeyed, now.shape.primaryKey, now.shape.key]).toEqual([['drop key id'], undefined, false, []]);
+    expect(planTable(now.shape, declared({ id: 'int64' }), options()).changes).toEqual([]);
+    const appended = planTable(shape, declared({ id: 'int64' }), options({ open: true, table: open })).shape;
+    expect(told(planAddition(shape, appended, table).changes)).toEqual(['drop key id']);
   });
 
   test('a history is never given up', () => {

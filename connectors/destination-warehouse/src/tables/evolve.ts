@@ -2,7 +2,7 @@
 import type { StreamSchema } from '@tapline/columnar';
 import { streamKey } from '@tapline/protocol';
 import type { Dialect, TableName } from '../dialects/dialect.js';
-import { creationOf, type TableChange } from './changes.js';
+import { creationOf, dropsKey, type TableChange } from './changes.js';
 import { evolveColumns, type SchemaPolicy } from './evolve-columns.js';
 import { requireKeptHistory, requireRoleColumns } from './conflicts.js';
 import { ownColumns, marker } from './own-columns.js';
@@ -74,7 +74,7 @@ export function planTable(recorded: TableShape | undefined, schema: StreamSchema
   if (creates) return { shape, changes: [creationOf(shape)], warnings: evolved.warnings, rekeyed: undefined };
   const added = own.filter(({ name }) => !had.some((column) => column.name === name)).map((column): TableChange => ({ kind: 'add', column }));
   const rekeyed = foldedOtherwise(recorded, roles.write, names.key) ? { write: recorded.write, key: recorded.key } : undefined;
-  return { shape, changes: [...evolved.changes, ...added], warnings: evolved.warnings, rekeyed };
+  return { shape, changes: [...evolved.changes, ...added, ...dropsKey(recorded, roles.write)], warnings: evolved.warnings, rekeyed };
 }
 
 /** The rows are to be told apart by something else than until now. */

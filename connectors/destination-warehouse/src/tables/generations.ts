@@ -2,7 +2,7 @@
 import { isWidening } from '@tapline/catalog';
 import { streamKey, systemError } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
-import { creationOf, type TableChange } from './changes.js';
+import { creationOf, dropsKey } from './changes.js';
 import { foldedOtherwise, type TablePlan } from './evolve.js';
 import { marker } from './own-columns.js';
 import type { TableColumn, TableShape } from './shape.js';
@@ -18,7 +18,7 @@ export const closedShape = (open: TableShape, table: TableName): TableShape => (
 export function planAddition(recorded: TableShape | undefined, open: TableShape, table: TableName): Omit<TablePlan, 'warnings'> {
   const closed = closedShape(open, table);
   if (!recorded) return { shape: closed, changes: [creationOf(closed)], rekeyed: undefined };
-  const changes: TableChange[] = [];
+  const changes = [...dropsKey(recorded, open.write)];
   const rest = new Map(closed.columns.map((column) => [column.name, column]));
   const columns = recorded.columns.map((before): TableColumn => {
     const now = rest.get(before.name);
