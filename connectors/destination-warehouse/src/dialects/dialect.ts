@@ -31,7 +31,7 @@ export interface Dialect {
   table(name: TableName): string;
   type(type: ColumnType): string;
   createSchema(schema: string): string;
-  /** `key`: columns of a primary key, empty = none. `durable: false`: a temporary table, which goes with the transaction. */
+  /** `key`: columns of a primary key, empty = none. */
   createTable(table: TableName, columns: readonly NewColumn[], key: readonly string[]): string[];
   /** A table that goes at the end of the transaction. Returned with its name, which `table()` takes. */
   createTemporary(name: string, columns: readonly NewColumn[]): { readonly table: TableName; readonly statements: string[] };
@@ -40,11 +40,11 @@ export interface Dialect {
   widenColumn(table: TableName, column: string, type: ColumnType): string[];
   dropColumn(table: TableName, column: string): string[];
   /** Makes the columns the table's primary key (NOT NULL), or puts a plain index on them. Nothing where the engine does without. */
-  addKey?(table: TableName, key: readonly string[], kind: 'primary' | 'index'): string[];
+  addKey(table: TableName, key: readonly string[], kind: 'primary' | 'index'): string[];
   /** No primary key any more, whatever its name: its columns take nulls from now on, and have a plain index. */
-  dropKey?(table: TableName, key: readonly string[]): string[];
+  dropKey(table: TableName, key: readonly string[]): string[];
   /** A table can be moved to another schema at no cost. False: tables of open generations lie beside those whose place they take. */
-  readonly movesBetweenSchemas?: boolean;
+  readonly movesBetweenSchemas: boolean;
   dropTable(table: TableName): string[];
   /** After a load. */
   analyze(table: TableName): string[];

@@ -46,7 +46,9 @@ function badNumber(v: string): string {
 
 /** As PostgreSQL writes them, and as ISO 8601 does. */
 function badInterval(v: string, version: number): string {
-  const postgres = `(-?[0-9]{1,9} years?( |$))?(-?[0-9]{1,10} mons?( |$))?(-?[0-9]{1,10} days?( |$))?([+-]?[0-9]{2,10}:[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?)?`;
+  const upTo = (digits: number): string =>
+    `(-?[0-9]{1,${digits}} years?( |$))?(-?[0-9]{1,${digits}} mons?( |$))?(-?[0-9]{1,${digits}} days?( |$))?([+-]?[0-9]{2,${digits}}:[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?)?`;
+  const matches = (digits: number): string => `${v} <> '' AND regexp_full_match(${v}, '${upTo(digits)}')`;
   const iso = `P(-?[0-9]{1,8}Y)?(-?[0-9]{1,8}M)?(-?[0-9]{1,8}W)?(-?[0-9]{1,9}D)?(T(-?[0-9]{1,9}H)?(-?[0-9]{1,9}M)?(-?[0-9]{1,9}([.][0-9]+)?S)?)?`;
   const months = `${number(v, '(-?[0-9]+) year')} * 12 + ${number(v, '(-?[0-9]+) mon')}`;
   const days = number(v, '(-?[0-9]+) day');
@@ -57,7 +59,7 @@ function badInterval(v: string, version: number): string {
     : `${hours} > 2147483647`;
   const bounds = `NOT (${months} BETWEEN -2147483648 AND 2147483647) OR NOT (${days} BETWEEN -2147483648 AND 2147483647) OR ${tooLong}`;
   const infinite = version >= infiniteFrom ? `WHEN regexp_full_match(${v}, '[+-]?infinity', 'i') THEN false ` : '';
-  return `CASE ${infinite}WHEN ${v} <> '' AND regexp_full_match(${v}, '${postgres}') THEN ${bounds} ELSE NOT regexp_full_match(${v}, '${iso}') OR right(${v}, 1) IN ('P', 'T', '') END`;
+  return `CASE WHEN ${matches(7)} THEN false ${infinite}WHEN ${matches(10)} THEN ${bounds} ELSE NOT regexp_full_match(${v}, '${iso}') OR right(${v}, 1) IN ('P', 'T', '') END`;
 }
 
 /** More than this, and the server's stack may not be deep enough: 10,000 levels still are, at max_stack_depth = 2MB. */
