@@ -335,6 +335,12 @@ describe('key, cursor and mode', () => {
     expect(() => planTable(undefined, declared({ id: 'int64' }, stream), options())).toThrow(message);
   });
 
+  test('a source that gives its changes an order of its own needs no cursor', () => {
+    const { shape } = planTable(undefined, declared({ id: 'int64', _ab_cdc_lsn: 'int64', _tapline_order: 'text' }, { key: ['id'], cursor: ['_ab_cdc_lsn'] }), options());
+    expect(shape.cursor).toBeUndefined();
+    expect(shape.columns.filter(({ name }) => name === '_tapline_order')).toHaveLength(1);
+  });
+
   test('where the catalog chooses none, the source\'s own key and cursor count', () => {
     const stream = { source_defined_primary_key: [['id']], default_cursor_field: ['at'] };
     expect(planTable(undefined, declared({ id: 'int64', at: 'date' }, { mode: 'append_dedup', stream }), options()).shape).toMatchObject({ key: ['id'], cursor: 'at' });

@@ -9,6 +9,7 @@ export interface Roles {
   readonly write: WriteMode;
   /** Members of the record's data; empty with `append`. */
   readonly key: readonly string[];
+  /** Undefined where `_tapline_order` says it all: a source that numbers its changes itself, and one without a cursor. */
   readonly cursor: string | undefined;
   readonly deletes: 'hard' | 'soft' | undefined;
 }
@@ -33,7 +34,7 @@ export function rolesOf({ configured, plan }: StreamSchema, { history, deletes }
   for (const field of key) {
     if (!fields.has(field)) throw configError(`stream ${name}: its primary key names the field "${field}", which its schema does not declare`, { code: 'unknown_column', stream });
   }
-  return { write: history ? 'history' : 'merge', key: [...new Set(key)], cursor: cursorOf(configured, fields), deletes: fields.has(deletedAt) ? deletes : undefined };
+  return { write: history ? 'history' : 'merge', key: [...new Set(key)], cursor: plan.ownOrder ? undefined : cursorOf(configured, fields), deletes: fields.has(deletedAt) ? deletes : undefined };
 }
 
 function keyOf({ primary_key: chosen, stream }: ConfiguredStream): readonly (readonly string[])[] {
