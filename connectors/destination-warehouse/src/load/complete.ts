@@ -23,11 +23,13 @@ export async function completeMerge({ warehouse, shape, from, into, replace }: C
     nulled = await extendHistory({ warehouse, layout, events: from, table: into, marked, nullable, replace });
   } else if (replace) {
     await using folded = await foldedApart({ warehouse, layout, table: from, marked, nullable });
-    // ALTERs come before rows change: DuckDB could not commit it the other way round. Nobody sees it in between.
+    // DuckDB cannot commit an ALTER of a table whose rows were deleted before in the transaction; elsewhere `into` may have a key, and rows are put into it.
+    const alterFirst = dialect.name === 'duckdb';
+    if (!alterFirst) await putBack(warehouse, layout, from, folded);
     await runAll(warehouse, dialect.dropColumn(from, unchangedColumn));
+    if (!alterFirst) await runAll(warehouse, dialect.addKey?.(from, shape.key, nullable.size === 0 ? 'primary' : 'index') ?? []);
     await warehouse.replaceTable(from, into);
-    await putBack(warehouse, layout, into, folded);
-    await runAll(warehouse, dialect.addKey?.(into, shape.key, nullable.size === 0 ? 'primary' : 'index') ?? []);
+    if (alterFirst) await putBack(warehouse, layout, into, folded);
     return { nulled: folded?.nulled ?? 0, keyHeldNull: nullable.size > 0 };
   } else {
     const marker = needsMarker(shape, marked);

@@ -122,7 +122,7 @@ export async function rowsIn(warehouse: Warehouse, shape: TableShape, names: rea
 }
 
 /** As text and in one order, for comparing. */
-export const sorted = (rows: readonly Readonly<Record<string, unknown>>[]): string[] => rows.map((row) => JSON.stringify(row)).sort();
+export const sorted = (rows: readonly unknown[]): string[] => rows.map((row) => JSON.stringify(row)).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
 
 /** A stream of numbers that a seed decides. */
 export class Random {

@@ -34,6 +34,15 @@ async function run({ seed, place: { warehouse, staging }, form, check }: RunOpti
   const writer = new TableWriter({ warehouse, badValues: 'null', run: 'r1' });
   const replaced = new Set<number>();
 
+  // Several steps may be one commit: a generation that begins, is filled and completes in it, and changes after it.
+  let joined = false;
+  const commit = async (work: () => Promise<void>): Promise<void> => (joined ? work() : warehouse.transaction(work));
+  const together = async (isJoined: boolean, work: () => Promise<void>): Promise<void> => {
+    if (!isJoined) return work();
+    joined = true;
+    await warehouse.transaction(work).finally(() => (joined = false));
+  };
+
   const write = async (records: readonly Values[], to: TableName, isOpen: boolean): Promise<void> => {
     if (records.length === 0) return;
     // Several files a commit, and records in any order in them.
@@ -41,12 +50,13 @@ async function run({ seed, place: { warehouse, staging }, form, check }: RunOpti
     const cut = random.below(mixed.length + 1);
     const parts = [mixed.slice(0, cut), mixed.slice(cut)].filter((part) => part.length > 0);
     const files = await Promise.all(parts.map((part) => staging.file(shape, part)));
-    await warehouse.transaction(async () => {
+    await commit(async () => {
       const report = await writer.write({ shape, table: to, open: isOpen, files });
       expect(report.rows).toBe(records.length);
       expect(report.nulled, `seed ${seed}`).toBe(0);
     });
   };
+  const changes = (): Values[] => Array.from({ length: random.below(6) }, () => source.transaction()).flat();
 
   for (const name of [table, openTable]) for (const statement of warehouse.dialect.dropTable(name)) await warehouse.run(statement);
   for (let i = random.below(10); i > 0; i--) source.transaction();
@@ -54,24 +64,26 @@ async function run({ seed, place: { warehouse, staging }, form, check }: RunOpti
   for (const generation of [1, 2]) {
     source.generation = generation;
     const replace = generation === 1 || random.chance(60);
-    await warehouse.transaction(async () => {
-      await make(warehouse, openForm(shape), openTable);
-      if (generation === 1 && form.write === 'history') await make(warehouse, shape, table);
-    });
-    const late = random.shuffle(source.copy());
-    for (let batch = random.below(5); batch >= 0; batch--) {
-      const records = Array.from({ length: random.below(6) }, () => source.transaction()).flat();
-      const copied = late.splice(0, batch === 0 ? late.length : random.below(late.length + 1));
-      await write([...records, ...copied], openTable, true);
-    }
     if (replace) replaced.add(generation);
-    await warehouse.transaction(async () => {
-      const completed = await writer.complete({ shape, from: openTable, into: table, replace });
-      expect(completed).toEqual({ nulled: 0, keyHeldNull: false });
+    await together(random.chance(35), async () => {
+      await commit(async () => {
+        await make(warehouse, openForm(shape), openTable);
+        if (generation === 1 && form.write === 'history') await make(warehouse, shape, table);
+      });
+      const late = random.shuffle(source.copy());
+      for (let batch = random.below(5); batch >= 0; batch--) {
+        const copied = late.splice(0, batch === 0 ? late.length : random.below(late.length + 1));
+        await write([...changes(), ...copied], openTable, true);
+      }
+      await commit(async () => {
+        const completed = await writer.complete({ shape, from: openTable, into: table, replace });
+        expect(completed).toEqual({ nulled: 0, keyHeldNull: false });
+      });
+      if (random.chance(50)) await write(changes(), table, false);
     });
     await check({ warehouse, shape, source, replaced, message: `seed ${seed}, generation ${generation} completed` });
     for (let batch = random.below(5); batch > 0; batch--) {
-      await write(Array.from({ length: random.below(6) }, () => source.transaction()).flat(), table, false);
+      await write(changes(), table, false);
       await check({ warehouse, shape, source, replaced, message: `seed ${seed}, generation ${generation}, ${batch} to go` });
     }
   }
