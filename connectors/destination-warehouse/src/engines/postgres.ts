@@ -42,7 +42,7 @@ export async function openPostgres({ config, sync, scratch, log, memoryBytes }: 
 }
 
 /** How long a statement waits for an older writer of the same sync. */
-const takeOverMs = 3000;
+const takeOverMs = 2000;
 
 interface Parts {
   readonly session: PostgresSession;
