@@ -25,13 +25,13 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function convertLines(plan: ColumnPlan, lines: readonly (string | Uint8Array)[], { partition, refuse, unchanged = false }: { partition?: Partition; refuse?: Refuse; unchanged?: boolean } = {}) {
+async function convertLines(plan: ColumnPlan, lines: readonly (string | Uint8Array)[], { partition, refuse, readOnce, unchanged = false }: { partition?: Partition; refuse?: Refuse; readOnce?: boolean; unchanged?: boolean } = {}) {
   const path = join(directory, `${++files}.jsonl`);
   const bytes = Buffer.concat(lines.map((line) => Buffer.concat([typeof line === 'string' ? Buffer.from(line) : line, Buffer.from('\n')])));
   await writeFile(path, bytes);
   logged = [];
   const converter = new Converter({
-    engine, directory: join(directory, `out${files}`), compression: 'zstd', rowGroupBytes: 1 << 20, refuse, log: (_level, message) => void logged.push(message),
+    engine, directory: join(directory, `out${files}`), compression: 'zstd', rowGroupBytes: 1 << 20, refuse, readOnce, log: (_level, message) => void logged.push(message),
   });
   return await converter.convert({
     stream: { name: 's' }, plan, partition, unchanged,
@@ -337,6 +337,15 @@ describe('files', () => {
       expect(rows.map((row) => row['date'])).toEqual(['own', 'own', 'own', 'own']);
       expect(Object.keys(rows[0]!)).not.toContain('__tapline_date');
     }
+  });
+
+  it('that are read once hold the same rows, and nothing is packed', async () => {
+    const plan = planColumns(typed({ id: 'int64', status: 'text' }));
+    const lines = Array.from({ length: 5000 }, (_, id) => record(`{"id":${id},"status":"one of few"}`));
+    const [packed, plain] = [await convertLines(plan, lines), await convertLines(plan, lines, { readOnce: true })];
+    expect(await readAll(plain.map(({ path }) => path))).toEqual(await readAll(packed.map(({ path }) => path)));
+    const sql = `SELECT DISTINCT compression, encodings, bloom_filter_offset IS NULL AS unfiltered, dictionary_page_offset IS NULL AS plain FROM parquet_metadata('${plain[0]!.path}')`;
+    expect(await engine.run(sql, 0)).toEqual([{ compression: 'UNCOMPRESSED', encodings: 'PLAIN', unfiltered: true, plain: true }]);
   });
 
   it('hold rows of 10 MB, escapes and order included', async () => {

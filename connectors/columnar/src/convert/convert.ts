@@ -14,6 +14,8 @@ export interface ConvertOptions {
   /** Where the Parquet files are made. */
   readonly directory: string;
   readonly compression: Compression;
+  /** {@link CopyRequest.readOnce}; whatever `compression` says. */
+  readonly readOnce?: boolean | undefined;
   /** Raw bytes of lines that one row group holds, about: readers and writers keep a row group in memory. */
   readonly rowGroupBytes: number;
   readonly refuse?: Refuse | undefined;
@@ -131,6 +133,7 @@ export class Converter {
       refuse: this.#options.refuse,
       longestLine: input.longestLine,
       compression: this.#options.compression,
+      readOnce: this.#options.readOnce ?? false,
       rowsPerGroup: rowsPerGroup(this.#options.rowGroupBytes, input.bytes / input.lines),
     };
     const sql = copySql(copy);

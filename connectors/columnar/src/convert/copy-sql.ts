@@ -19,6 +19,8 @@ export interface CopyRequest {
   readonly longestLine: number;
   readonly rowsPerGroup: number;
   readonly compression: Compression;
+  /** Files are read once, whole, and deleted. */
+  readonly readOnce: boolean;
   readonly partition: Partition | undefined;
   readonly stamp: RowStamp;
   readonly large: readonly LargeCell[];
@@ -59,10 +61,15 @@ export const partitionKeys = { date: '__tapline_date', hour: '__tapline_hour' } 
 
 /** Its result is one row with the `Count`; where `partition` is given one for each file, with `filename` and `count` (which costs a small file dearly). */
 export function copySql(request: CopyRequest): string {
-  const { compression, output, partition, rowsPerGroup } = request;
-  const codec = compression === 'none' ? 'uncompressed' : compression;
+  const { output, partition, rowsPerGroup } = request;
   const by = partition ? `, RETURN_STATS, PARTITION_BY (${partition.hour ? `${partitionKeys.date}, ${partitionKeys.hour}` : partitionKeys.date})` : '';
-  return `COPY (${selectSql(request)}) TO ${sqlString(output)} (FORMAT parquet, COMPRESSION ${codec}, ROW_GROUP_SIZE ${rowsPerGroup}${by})`;
+  return `COPY (${selectSql(request)}) TO ${sqlString(output)} (FORMAT parquet, ${codingSql(request)}, ROW_GROUP_SIZE ${rowsPerGroup}${by})`;
+}
+
+/** What makes a file small, or quick to search, is work for writer and reader: in vain where it is read once. */
+function codingSql({ compression, readOnce }: CopyRequest): string {
+  if (readOnce) return 'COMPRESSION uncompressed, DICTIONARY_SIZE_LIMIT 0, WRITE_BLOOM_FILTER false';
+  return `COMPRESSION ${compression === 'none' ? 'uncompressed' : compression}`;
 }
 
 /** Three layers: members of the line (r), values (v), the row; between the last two what the destination refuses goes out. */

@@ -30,7 +30,7 @@ async function run(sink: ModelSink, streams: ConfiguredStream[], steps: readonly
   stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
   const done = writeColumnar({
     input, sink, output: new Output(new LineWriter(stdout)), catalog: { streams }, session, log: () => undefined,
-    options: { stagingDirectory: join(directory, 'staging'), sync: 's', partial: true, compression: 'none', flush: { rows: [1, 20, 1000][pick(3)]! }, ...(pick(2) === 0 && { chunkBytes: 300 }) },
+    options: { stagingDirectory: join(directory, 'staging'), sync: 's', partial: true, readOnce: true, flush: { rows: [1, 20, 1000][pick(3)]! }, ...(pick(2) === 0 && { chunkBytes: 300 }) },
   });
   done.catch(() => undefined);
   const bytes = Buffer.from(steps.map(lineOf).join(''));

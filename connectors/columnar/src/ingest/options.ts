@@ -33,7 +33,10 @@ export interface ColumnarOptions {
   readonly targetFileBytes?: number | undefined;
   /** Bytes of lines in a row group, about. Default 8 MB. */
   readonly rowGroupBytes?: number | undefined;
+  /** Default zstd. */
   readonly compression?: Compression | undefined;
+  /** The sink reads each file once and deletes it: nothing is packed, whatever `compression` says. Default false. */
+  readonly readOnce?: boolean | undefined;
   readonly partition?: PartitionOption | undefined;
   /**
    * Records may leave values out that are as they were (`meta.unchanged`): their files say which ({@link ParquetFile.unchanged}).

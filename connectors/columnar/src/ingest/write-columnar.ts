@@ -31,7 +31,8 @@ export async function writeColumnar(request: WriteColumnarRequest): Promise<void
     // Somebody waits for what comes; in other runs there may be nothing to write.
     if (session?.continuous) engine.warm();
     const converter = new Converter({
-      engine, log, directory: join(directory, 'parquet'), compression: options.compression ?? 'zstd', rowGroupBytes: limits.rowGroupBytes, refuse: options.refuse,
+      engine, log, directory: join(directory, 'parquet'), compression: options.compression ?? 'zstd', readOnce: options.readOnce,
+      rowGroupBytes: limits.rowGroupBytes, refuse: options.refuse,
     });
     const sync8 = createHash('sha256').update(options.sync).digest('hex').slice(0, 8);
     const stager = new Stager(converter, sink, sync8);
