@@ -60,45 +60,41 @@ describe.each(['duckdb', 'postgres18'] as const)('%s', (kind) => {
     expect(named).toEqual([[7, { kind: 'changed', columns: ['name'] }], [8, { kind: 'missing' }], [9, { kind: 'doubled' }]]);
   });
 
-  test.each([['merged', '', ''], ['merged, deleted rows kept', '?deletes=soft', ''], ['with its history', '?history=scd2', ''], ['every change a row', '', 'cdc/append']])(
-    'change data capture, %s, is equal after inserts, updates, deletes, changed keys and a truncate',
-    async (_, dest, mode) => {
-      const query = '?replication=cdc';
-      const at = await warehouseWorkspace(kind, { query: dest, seed: `${seed}; CREATE TABLE emptied (id int PRIMARY KEY); INSERT INTO emptied SELECT generate_series(1, 50)` });
-      const args = ['--source', `${at.database.url}${query}`, ...(mode === '' ? [] : ['--mode', `*=${mode}`])];
-      await synced(at, args);
-      await at.database.query(changes);
-      await synced(at, args);
-      const outcome = await verify(at, { query, dest, args: args.slice(2) });
-      expect(outcome.exitCode, explain(outcome)).toBe(0);
-      const [rows] = await at.database.query<{ count: string }>('SELECT count(*) FROM t');
-      expect(outcome.tables).toMatchObject([{ name: 'emptied', equal: true, source_rows: 1, destination_rows: 1 }, { name: 't', equal: true, source_rows: Number(rows!.count), destination_rows: Number(rows!.count) }]);
-      await at.database.query(`DELETE FROM t WHERE id = 1; UPDATE t SET v = 'later' WHERE id = 2`);
-      const behind = await verify(at, { query, dest, args: args.slice(2) });
-      expect(behind.tables[1]!.differences.map(({ kind: how }) => how).sort()).toEqual(['changed', 'extra']);
-    },
-  );
-
-  test('incremental: merged or appended, of several versions of a row the last one counts; of appended full refreshes the last one', async () => {
-    const at = await warehouseWorkspace(kind, { seed: `CREATE TABLE t (id int PRIMARY KEY, v text, at int NOT NULL); INSERT INTO t SELECT i, 'one', i FROM generate_series(1, 1000) i` });
-    for (const mode of ['incremental:at', 'incremental:at/append']) {
-      const args = ['--mode', `public.t=${mode}`];
-      await synced(at, args);
-      await at.database.query(`UPDATE t SET v = v || '+', at = at + 1000 WHERE id % 3 = 0`);
-      await synced(at, args);
-      expect((await verify(at, { args })).tables, mode).toMatchObject([{ equal: true, source_rows: 1000, destination_rows: 1000 }]);
-    }
-    const args = ['--mode', 'public.t=full_refresh/append'];
-    await synced(at, args);
-    await at.database.query('DELETE FROM t WHERE id > 900');
-    await synced(at, args);
-    expect((await verify(at, { args })).tables).toMatchObject([{ equal: true, source_rows: 900, destination_rows: 900 }]);
-  });
-
   test('a sync that never ran is a config_error, and no file is made for it', async () => {
     const at = await warehouseWorkspace(kind, { seed });
     const outcome = await at.run(['verify', '--source', at.database.url, '--dest', at.warehouse.uri, '--state-dir', at.stateDir, '--json']);
     expect([outcome.exitCode, JSON.stringify(outcome.messages.at(-1))]).toEqual([78, expect.stringContaining('run it first') as string]);
     if (at.warehouse.path !== undefined) expect((await at.run(['check', '--dest', at.warehouse.uri])).exitCode).toBe(0);
   });
+});
+
+// Ways of writing, each where it was not tried in the small (connectors/destination-warehouse/src/tools/digest.test.ts).
+test.each([['duckdb', '', ''], ['postgres18', '?history=scd2', ''], ['postgres18', '', 'cdc/append']] as const)(
+  'change data capture is equal after inserts, updates, deletes, changed keys and a truncate: %s%s %s',
+  async (kind, dest, mode) => {
+    const query = '?replication=cdc';
+    const at = await warehouseWorkspace(kind, { query: dest, seed: `${seed}; CREATE TABLE emptied (id int PRIMARY KEY); INSERT INTO emptied SELECT generate_series(1, 50)` });
+    const modes = mode === '' ? [] : ['--mode', `*=${mode}`];
+    const args = ['--source', `${at.database.url}${query}`, ...modes];
+    await synced(at, args);
+    await at.database.query(changes);
+    await synced(at, args);
+    const outcome = await verify(at, { query, dest, args: modes });
+    expect(outcome.exitCode, explain(outcome)).toBe(0);
+    const [rows] = await at.database.query<{ count: string }>('SELECT count(*) FROM t');
+    expect(outcome.tables).toMatchObject([{ name: 'emptied', equal: true, source_rows: 1, destination_rows: 1 }, { name: 't', equal: true, source_rows: Number(rows!.count), destination_rows: Number(rows!.count) }]);
+    if (kind !== 'duckdb') return;
+    await at.database.query(`DELETE FROM t WHERE id = 1; UPDATE t SET v = 'later' WHERE id = 2`);
+    const behind = await verify(at, { query, dest });
+    expect(behind.tables[1]!.differences.map(({ kind: how }) => how).sort()).toEqual(['changed', 'extra']);
+  },
+);
+
+test('incremental, appended: of several versions of a row the last one counts', async () => {
+  const at = await warehouseWorkspace('postgres18', { seed: `CREATE TABLE t (id int PRIMARY KEY, v text, at int NOT NULL); INSERT INTO t SELECT i, 'one', i FROM generate_series(1, 1000) i` });
+  const args = ['--mode', 'public.t=incremental:at/append'];
+  await synced(at, args);
+  await at.database.query(`UPDATE t SET v = v || '+', at = at + 1000 WHERE id % 3 = 0`);
+  await synced(at, args);
+  expect((await verify(at, { args })).tables).toMatchObject([{ equal: true, source_rows: 1000, destination_rows: 1000 }]);
 });

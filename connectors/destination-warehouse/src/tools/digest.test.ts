@@ -144,6 +144,12 @@ describe('a merged table', () => {
   });
 });
 
+test('of versions the last one counts; the same version twice counts twice', () => {
+  const warehouse = new TestWarehouse({ ...copied, sync_mode: 'incremental', cursor_field: ['body'] });
+  warehouse.write([line({ id: 1, body: 'one' }), line({ id: 2, body: 'two' })]).write([line({ id: 1, body: 'uno' }), line({ id: 2, body: 'two' })]);
+  expect(warehouse.rowsBefore(undefined)).toEqual([['1=uno', '2=two x2']]);
+});
+
 test('of appended copies the last one counts', () => {
   const warehouse = new TestWarehouse(copied);
   for (const id of [1, 2]) warehouse.write([generation('begin', id, 0), line({ id, body: 'x' }), generation('complete', id, 0)]);
