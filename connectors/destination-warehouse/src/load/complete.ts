@@ -27,7 +27,7 @@ export async function completeMerge({ warehouse, shape, from, into, replace }: C
     const alterFirst = dialect.name === 'duckdb';
     if (!alterFirst) await putBack(warehouse, layout, from, folded);
     await runAll(warehouse, dialect.dropColumn(from, unchangedColumn));
-    if (!alterFirst) await runAll(warehouse, dialect.addKey?.(from, shape.key, nullable.size === 0 ? 'primary' : 'index') ?? []);
+    if (!alterFirst) await runAll(warehouse, dialect.addKey(from, shape.key, nullable.size === 0 ? 'primary' : 'index'));
     await warehouse.replaceTable(from, into);
     if (alterFirst) await putBack(warehouse, layout, into, folded);
     return { nulled: folded?.nulled ?? 0, keyHeldNull: nullable.size > 0 };
@@ -36,7 +36,7 @@ export async function completeMerge({ warehouse, shape, from, into, replace }: C
     const columns = withMarker(layout.columns, marker);
     await using stage = await temporary(warehouse, columns);
     await insertInto(warehouse, stage, columns, foldedRows({ layout, rows: `SELECT r.* FROM ${dialect.table(from)} r`, marker, marked }));
-    if (nullable.size > 0 && shape.primaryKey) await runAll(warehouse, dialect.dropKey?.(into, shape.key) ?? []);
+    if (nullable.size > 0 && shape.primaryKey) await runAll(warehouse, dialect.dropKey(into, shape.key));
     nulled = await merge({ warehouse, layout, stage: stage.name, table: into, marked, nullable });
   }
   await runAll(warehouse, dialect.dropTable(from));
@@ -53,7 +53,7 @@ export interface Before {
 export async function rekeyTable(warehouse: Warehouse, layout: Layout, table: TableName, before: Before): Promise<boolean> {
   const { dialect } = warehouse;
   const { key, write } = layout.shape;
-  if (before.key.length > 0) await runAll(warehouse, dialect.dropKey?.(table, before.key) ?? []);
+  if (before.write === 'merge') await runAll(warehouse, dialect.dropKey(table, before.key));
   const nullable = await nullsInKey(warehouse, layout, table);
   if (write === 'history') {
     await beginHistory({ warehouse, layout, table, wasHistory: before.write === 'history' });
@@ -62,7 +62,7 @@ export async function rekeyTable(warehouse: Warehouse, layout: Layout, table: Ta
     await using folded = await foldedApart({ warehouse, layout, table, marked: [], nullable });
     await putBack(warehouse, layout, table, folded);
   }
-  await runAll(warehouse, dialect.addKey?.(table, key, write === 'merge' && nullable.size === 0 ? 'primary' : 'index') ?? []);
+  await runAll(warehouse, dialect.addKey(table, key, write === 'merge' && nullable.size === 0 ? 'primary' : 'index'));
   return nullable.size > 0;
 }
 

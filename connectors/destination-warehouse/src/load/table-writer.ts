@@ -83,7 +83,7 @@ export class TableWriter {
     const staged = await this.#look(shape, files);
     if (staged.count === 0) return { rows: 0, nulled: 0, keyHeldNull: false };
     const keyHeldNull = shape.write !== 'append' && staged.nullable.size > 0;
-    if (keyHeldNull && shape.primaryKey && !open) await this.#runAll(this.#options.warehouse.dialect.dropKey?.(table, shape.key) ?? []);
+    if (keyHeldNull && shape.primaryKey && !open) await this.#runAll(this.#options.warehouse.dialect.dropKey(table, shape.key));
     let { nulled } = staged;
     if (shape.write === 'append') nulled += await this.#loadKnown(staged, table);
     else if (open) await this.#load(table, withMarker(staged.layout.columns, true), staged.rows);
