@@ -42,7 +42,7 @@ function statementsOf(dialect: Dialect, table: TableName, change: TableChange): 
   switch (change.kind) {
     case 'create': {
       const columns = change.columns.map(({ name, type }) => ({ name, type, nullable: !change.key.includes(name) }));
-      return [...dialect.createTable(table, columns, change.key), ...(change.index.length > 0 ? (dialect.addKey?.(table, change.index, 'index') ?? []) : [])];
+      return [...dialect.createTable(table, columns, change.key), ...(change.index.length > 0 ? dialect.addKey(table, change.index, 'index') : [])];
     }
     case 'add':
       return dialect.addColumn(table, { name: change.column.name, type: change.column.type, nullable: true });
@@ -50,6 +50,6 @@ function statementsOf(dialect: Dialect, table: TableName, change: TableChange): 
       // Several logical types may be one in the engine.
       return dialect.type(change.from) === dialect.type(change.to) ? [] : dialect.widenColumn(table, change.column, change.to);
     case 'drop_key':
-      return dialect.dropKey?.(table, change.key) ?? [];
+      return dialect.dropKey(table, change.key);
   }
 }

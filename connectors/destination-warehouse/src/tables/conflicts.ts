@@ -1,9 +1,12 @@
 /** What a table that is there cannot follow. */
 import { formatLogicalType } from '@tapline/catalog';
+import type { ColumnPlan } from '@tapline/columnar';
 import { configError, streamKey, type StreamDescriptor } from '@tapline/protocol';
 import type { EvolvedColumns, SchemaPolicy } from './evolve-columns.js';
 import type { Roles } from './roles.js';
-import type { TableShape, WriteMode } from './shape.js';
+import { historyColumns } from './own-columns.js';
+import type { TableColumn, TableShape, WriteMode } from './shape.js';
+import { holds } from './sources.js';
 
 const label = ({ table }: TableShape): string => streamKey({ namespace: table.schema, name: table.table });
 
@@ -17,16 +20,29 @@ export function requireKeptHistory(recorded: TableShape, write: WriteMode): void
   );
 }
 
+/** A table becomes a history: the columns of its versions must not be there with a meaning of their own. */
+export function requireRoomForHistory(recorded: TableShape, own: readonly TableColumn[], foreign: readonly string[]): void {
+  const wanted = own.filter((column) => historyColumns.includes(column)).map(({ name }) => name);
+  const had = recorded.columns.filter(({ field, origin }) => field !== undefined || origin !== undefined).map(({ name }) => name);
+  const taken = [...had, ...foreign].filter((name) => wanted.includes(name.toLowerCase()));
+  if (taken.length === 0) return;
+  throw configError(
+    `stream ${streamKey(recorded.stream)}: its table ${label(recorded)} has the column "${taken[0]!}", which history=scd2 needs for itself: rename or drop the table and run with --full-refresh`,
+    { code: 'history_column', stream: recorded.stream },
+  );
+}
+
 export interface RoleColumnsOptions {
   readonly stream: StreamDescriptor;
   readonly roles: Roles;
   readonly recorded: TableShape | undefined;
+  readonly plan: ColumnPlan;
   readonly policy: SchemaPolicy;
   readonly fresh: boolean;
 }
 
 /** The columns of the key and of the cursor. Rows of before must be comparable by the key: its type may widen, and nothing else. */
-export function requireRoleColumns(evolved: EvolvedColumns, { stream, roles, recorded, policy, fresh }: RoleColumnsOptions): { key: string[]; cursor: string | undefined } {
+export function requireRoleColumns(evolved: EvolvedColumns, { stream, roles, recorded, plan, policy, fresh }: RoleColumnsOptions): { key: string[]; cursor: string | undefined } {
   const name = streamKey(stream);
   const written = (field: string, what: string): string => {
     const column = evolved.columnOf(field);
@@ -37,9 +53,11 @@ export function requireRoleColumns(evolved: EvolvedColumns, { stream, roles, rec
   if (recorded && recorded.write !== 'append' && !fresh) {
     roles.key.forEach((field, i) => {
       const before = recorded.columns.find((column) => recorded.key.includes(column.name) && (column.field === field || column.origin === field));
-      if (!before || before.name === key[i]) return;
+      const { type } = plan.columns.find((planned) => planned.field === field)!;
+      // A value that is cast may become null, or that of another row.
+      if (!before || (before.name === key[i] && holds(evolved.columnOf(field)!.type, type))) return;
       throw configError(
-        `stream ${name}: the field "${field}" of its primary key was ${formatLogicalType(before.type)} and is ${formatLogicalType(evolved.columnOf(field)!.type)} now, `
+        `stream ${name}: the field "${field}" of its primary key was ${formatLogicalType(before.type)} and is ${formatLogicalType(type)} now, `
         + `so that its rows cannot be told from those in ${label(recorded)}: run with --full-refresh`,
         { code: 'key_type_changed', stream },
       );

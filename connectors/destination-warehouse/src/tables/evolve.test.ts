@@ -303,6 +303,13 @@ describe('key, cursor and mode', () => {
     }
   });
 
+  test('a history needs the names of its columns for itself', () => {
+    const shape = after([{ id: 'int64', valid_to: 'date' }], {}, merged).shape;
+    expect(() => planTable(shape, declared({ id: 'int64' }, merged), options({ history: true }))).toThrow(/its table public\.orders has the column "valid_to", which history=scd2 needs for itself/);
+    const plain = after([{ id: 'int64' }], {}, merged).shape;
+    expect(() => planTable(plain, declared({ id: 'int64' }, merged), options({ history: true, foreign: ['is_current'] }))).toThrow(/"is_current"/);
+  });
+
   test('another cursor is taken, its old values stay', () => {
     const shape = after([{ id: 'int64', a: 'date', b: 'date' }], {}, { key: ['id'], cursor: ['a'] }).shape;
     const now = planTable(shape, declared({ id: 'int64', a: 'date', b: 'date' }, { key: ['id'], cursor: ['b'] }), options());
@@ -316,7 +323,9 @@ describe('key, cursor and mode', () => {
         'stream public.orders: the field "id" of its primary key was int32 and is text now, so that its rows cannot be told from those in public.orders: run with --full-refresh',
       );
     }
-    expect(() => after([{ id: 'int32' }, { id: 'int64' }], { policy: 'add_only' }, merged)).toThrow(/--full-refresh/);
+    for (const policy of ['add_only', 'discard'] as const) {
+      expect(() => after([{ id: 'int32' }, { id: 'int64' }], { policy }, merged)).toThrow(/was int32 and is int64 now, .*--full-refresh/);
+    }
   });
 
   test('a key that once held a null has no primary key any more', () => {

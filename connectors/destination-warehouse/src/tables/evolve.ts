@@ -4,7 +4,7 @@ import { streamKey } from '@tapline/protocol';
 import type { Dialect, TableName } from '../dialects/dialect.js';
 import { creationOf, dropsKey, type TableChange } from './changes.js';
 import { evolveColumns, type SchemaPolicy } from './evolve-columns.js';
-import { requireKeptHistory, requireRoleColumns } from './conflicts.js';
+import { requireKeptHistory, requireRoleColumns, requireRoomForHistory } from './conflicts.js';
 import { ownColumns, marker } from './own-columns.js';
 import { rolesOf } from './roles.js';
 import type { TableShape, WriteMode } from './shape.js';
@@ -56,8 +56,9 @@ export function planTable(recorded: TableShape | undefined, schema: StreamSchema
     extra: options.extra ?? !plan.typed,
   });
   const columns = [...evolved.columns];
-  const names = requireRoleColumns(evolved, { stream, roles, recorded, policy: options.policy, fresh });
+  const names = requireRoleColumns(evolved, { stream, roles, recorded, plan, policy: options.policy, fresh });
   const own = ownColumns({ write: roles.write, extra: evolved.extra, open: options.open === true });
+  if (recorded && recorded.write !== 'history') requireRoomForHistory(recorded, own, options.foreign ?? []);
   const isOwn = (name: string): boolean => own.some((column) => column.name === name);
   const had = (recorded?.columns ?? []).filter((column) => column.field === undefined && column.origin === undefined);
   const kept = had.filter(({ name }) => !isOwn(name) && !(creates && name === marker.name));

@@ -111,7 +111,7 @@ both('on %s', (_name, dialect) => {
     const stream = { namespace: 'public', name: 'orders' };
     const name = openTableName({ sync: 'shop-to-lake', stream, generation: 12, table: { schema: 'public', table: 'orders' }, dialect });
     expect(parseOpenTableName(name.table)).toMatchObject({ generation: 12 });
-    expect(name.schema).toBe(dialect.movesBetweenSchemas === false ? 'public' : '_tapline');
+    expect(name.schema).toBe(dialect.movesBetweenSchemas ? '_tapline' : 'public');
     expect(tableOf({ namespace: name.schema, name: name.table }, dialect)).not.toEqual(name);
     expect(parseOpenTableName('orders')).toBeUndefined();
   });

@@ -34,9 +34,10 @@ export function tablesOf(streams: readonly StreamDescriptor[], { dialect, patter
   const wanted = streams.map((stream) => {
     const key = streamKey(stream);
     const plain = tableOf(stream, dialect, patterns);
-    const second = { schema: plain.schema, table: shortened(spelled(stream, dialect, patterns).table, dialect) };
+    const second = (): TableName => ({ schema: plain.schema, table: shortened(spelled(stream, dialect, patterns).table, dialect) });
     const before = recorded.get(key);
-    return { stream, key, plain, second, kept: [plain, second].find((name) => before?.schema === name.schema && before.table === name.table) };
+    const isBefore = (name: TableName): boolean => before?.schema === name.schema && before.table === name.table;
+    return { stream, key, plain, second, kept: isBefore(plain) ? plain : before && isBefore(second()) ? before : undefined };
   });
   // Streams that are not in this run have their tables, too.
   const keys = new Set(wanted.map(({ key }) => key));
@@ -52,7 +53,7 @@ export function tablesOf(streams: readonly StreamDescriptor[], { dialect, patter
     const other = exact.get(spelling);
     if (other && streamKey(other) !== key) throw oneTable([other, stream], plain);
     exact.set(spelling, stream);
-    const table = kept ?? (taken.has(identity(plain, dialect)) || isHeld(plain) ? second : plain);
+    const table = kept ?? (taken.has(identity(plain, dialect)) || isHeld(plain) ? second() : plain);
     const holder = taken.get(identity(table, dialect));
     if (holder && streamKey(holder) !== key) throw oneTable([holder, stream], table);
     taken.set(identity(table, dialect), stream);
@@ -82,7 +83,7 @@ export interface OpenTableNameOptions {
 /** The table of a generation that is open: `_tapline.g3_5f0c1a2b_90d6e8f4`; beside the stream's own, `_tapline_g3_…`, where the engine cannot move a table to another schema. */
 export function openTableName({ sync, stream, generation, table: { schema }, dialect }: OpenTableNameOptions): TableName {
   const name = `g${generation}_${sync8(sync)}_${hash8(streamKey(stream))}`;
-  return dialect.movesBetweenSchemas === false ? { schema, table: `${ownSchema}_${name}` } : { schema: ownSchema, table: name };
+  return dialect.movesBetweenSchemas ? { schema: ownSchema, table: name } : { schema, table: `${ownSchema}_${name}` };
 }
 
 /** Whose table it is; undefined = it is no table of a generation. */
@@ -166,7 +167,7 @@ function spelled(stream: StreamDescriptor, dialect: Dialect, { schema = '{namesp
   return { schema: fill(schema, 'schema_name') || dialect.defaultSchema, table: fill(table, 'table_name') };
 }
 
-const oneTable = ([a, b]: readonly [StreamDescriptor, StreamDescriptor], { schema, table }: TableName): Error => configError(
+export const oneTable = ([a, b]: readonly [StreamDescriptor, StreamDescriptor], { schema, table }: TableName): Error => configError(
   `the streams ${streamKey(a)} and ${streamKey(b)} would be written to one table, ${streamKey({ namespace: schema, name: table })}: `
   + 'put {namespace} or {stream} into schema_name or table_name, so that each has its own',
   { code: 'one_table', stream: b },

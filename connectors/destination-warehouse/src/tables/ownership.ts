@@ -62,8 +62,8 @@ export function requireOurs(stream: StreamDescriptor, shape: TableShape, { relat
 }
 
 /** The patterns name another table than the one that holds the stream's rows. */
-export function requireSamePlace(stream: StreamDescriptor, before: TableName, now: TableName): void {
-  throw configError(
+export function movedTable(stream: StreamDescriptor, before: TableName, now: TableName): Error {
+  return configError(
     `stream ${streamKey(stream)}: schema_name and table_name put it into ${tableLabel(now)}, but its rows are in ${tableLabel(before)}: `
     + 'set them back, or run with --full-refresh, which writes all of them to the new place and leaves the old table alone',
     { code: 'table_moved', stream },

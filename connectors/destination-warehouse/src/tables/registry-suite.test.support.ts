@@ -178,6 +178,18 @@ export function registrySuite(engine: string, { open }: RegistrySuite): void {
       expect((await existingRelation(warehouse, shape.table))!.columns.map((column) => column.name).sort()).toEqual(shape.columns.map((column) => column.name).sort());
     });
 
+    test('a thousand streams are named and told apart in no time', async () => {
+      const began = performance.now();
+      for (let i = 0; i < 1000; i++) registry.declare({ namespace, name: `stream ${'x'.repeat(60)} ${i}` });
+      const table = await registry.tableFor({ namespace, name: `stream ${'x'.repeat(60)} 999` });
+      expect(performance.now() - began).toBeLessThan(2000);
+      expect(table.schema).toBe(namespace);
+      expect(() => registry.declare({ namespace: namespace.toUpperCase(), name: 'a' })).not.toThrow();
+      const one = await Registry.open(warehouse, { sync, patterns: { schema: namespace } });
+      one.declare({ namespace: 'a', name: 'orders' });
+      expect(() => one.declare({ namespace: 'b', name: 'orders' })).toThrow(/the streams a\.orders and b\.orders would be written to one table/);
+    });
+
     test('streams whose names differ in case only have tables of their own, over runs', async () => {
       const upper = { namespace, name: 'ORDERS' };
       registry.declare(stream);

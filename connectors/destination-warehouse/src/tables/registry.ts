@@ -8,8 +8,8 @@ import { streamKey, systemError, type StreamDescriptor } from '@tapline/protocol
 import type { ColumnType, NewColumn, TableName } from '../dialects/dialect.js';
 import type { Row, Scalar, Warehouse } from '../warehouse.js';
 import { schemaExists, existingRelation } from './existing.js';
-import { identity, ownSchema, tablesOf, type NamePatterns } from './names.js';
-import { requireFree, requireOurs, requireSamePlace } from './ownership.js';
+import { identity, oneTable, ownSchema, tableOf, tablesOf, type NamePatterns } from './names.js';
+import { movedTable, requireFree, requireOurs } from './ownership.js';
 import { decodeName, encodeName } from './stored-names.js';
 import type { TableColumn, TableShape, WriteMode } from './shape.js';
 
@@ -52,8 +52,12 @@ export class Registry {
   /** By the table's identity. */
   #tables = new Map<string, RegisteredTable>();
   readonly #declared = new Map<string, StreamDescriptor>();
+  /** By what the patterns make of their names. */
+  readonly #spelled = new Map<string, StreamDescriptor>();
   /** By stream, of this run. */
-  #names: Map<string, TableName> | undefined;
+  #names = new Map<string, TableName>();
+  /** All that are declared have a name. */
+  #isNamed = true;
   /** Tables that were held against the database, with the columns that are not ours. */
   readonly #claimed = new Map<string, readonly string[]>();
 
@@ -92,7 +96,9 @@ export class Registry {
     const byTable = new Map<string, TableColumn[]>();
     for (const row of columns) {
       const key = identity(nameOf(row), dialect);
-      byTable.set(key, [...(byTable.get(key) ?? []), columnOf(row)]);
+      const known = byTable.get(key);
+      if (known) known.push(columnOf(row));
+      else byTable.set(key, [columnOf(row)]);
     }
     this.#tables = new Map(tables.map((row) => {
       const key = identity(nameOf(row), dialect);
@@ -121,9 +127,13 @@ export class Registry {
   declare(stream: StreamDescriptor): void {
     const key = streamKey(stream);
     if (this.#declared.has(key)) return;
+    const plain = tableOf(stream, this.#warehouse.dialect, this.#patterns);
+    const spelling = JSON.stringify([plain.schema, plain.table]);
+    const other = this.#spelled.get(spelling);
+    if (other) throw oneTable([other, stream], plain);
+    this.#spelled.set(spelling, stream);
     this.#declared.set(key, stream);
-    // Who has a name in this run keeps it.
-    this.#names = tablesOf([...this.#declared.values()], { dialect: this.#warehouse.dialect, patterns: this.#patterns, recorded: new Map([...this.#recordedNames, ...(this.#names ?? [])]) });
+    this.#isNamed = false;
   }
 
   /**
@@ -134,21 +144,29 @@ export class Registry {
   async tableFor(stream: StreamDescriptor, { replaced = false }: { readonly replaced?: boolean } = {}): Promise<TableName> {
     this.declare(stream);
     const { dialect } = this.#warehouse;
-    const table = this.#names!.get(streamKey(stream))!;
-    const before = this.#recordedNames.get(streamKey(stream));
-    if (before && !replaced && identity(before, dialect) !== identity(table, dialect)) requireSamePlace(stream, before, table);
+    const wanted = this.#nameOf(streamKey(stream));
+    const before = this.shapeOf(streamKey(stream))?.table;
+    const stays = before !== undefined && identity(before, dialect) === identity(wanted, dialect);
+    if (before && !stays && !replaced) throw movedTable(stream, before, wanted);
+    const table = stays ? before : wanted;
     const key = `${replaced ? 'replaced ' : ''}${identity(table, dialect)}`;
     if (!this.#claimed.has(key)) this.#claimed.set(key, await this.#claim(stream, table, replaced));
     return table;
   }
 
+  #nameOf(key: string): TableName {
+    if (!this.#isNamed) {
+      const own = this.tables.filter(({ generation }) => generation === undefined).map(({ shape }) => [streamKey(shape.stream), shape.table] as const);
+      // Who has a name in this run keeps it.
+      this.#names = tablesOf([...this.#declared.values()], { dialect: this.#warehouse.dialect, patterns: this.#patterns, recorded: new Map([...this.#names, ...own]) });
+      this.#isNamed = true;
+    }
+    return this.#names.get(key)!;
+  }
+
   /** Names of columns that somebody added to the stream's table: for `planTable`, after `tableFor`. */
   foreignColumns(table: TableName): readonly string[] {
     return this.#claimed.get(identity(table, this.#warehouse.dialect)) ?? [];
-  }
-
-  get #recordedNames(): Map<string, TableName> {
-    return new Map(this.tables.filter(({ generation }) => generation === undefined).map(({ shape }) => [streamKey(shape.stream), shape.table]));
   }
 
   async #claim(stream: StreamDescriptor, table: TableName, replaced: boolean): Promise<readonly string[]> {
