@@ -1,7 +1,7 @@
 /** An in-memory Sink that records its calls in order and keeps the Parquet files. For tests of ordering only. */
 import { copyFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Checkpoint } from '@tapline/protocol';
+import type { Checkpoint, StreamDescriptor } from '@tapline/protocol';
 import type { Commit, CommitReport, ParquetFile, Sink, Staged, StreamSchema } from './sink.js';
 
 export class FakeSink implements Sink {
@@ -11,6 +11,8 @@ export class FakeSink implements Sink {
   readonly schemas: StreamSchema[] = [];
   /** What commits answer, by their seq. */
   readonly reports = new Map<number, CommitReport>();
+  /** Streams of which it keeps the history. */
+  readonly histories = new Set<string>();
   checkpoint: Checkpoint | null = null;
   seq = 0;
   /** Awaited in each call; throw in it to fail the call. */
@@ -28,6 +30,10 @@ export class FakeSink implements Sink {
 
   configure(schema: StreamSchema): void {
     this.schemas.push(schema);
+  }
+
+  keepsReplaced({ name }: StreamDescriptor): boolean {
+    return this.histories.has(name);
   }
 
   async stage({ path, ...file }: ParquetFile): Promise<Staged> {

@@ -17,6 +17,11 @@ export interface Sink extends AsyncDisposable {
    * file of it, and also while a commit is under way. Files of an earlier form may still come: each carries its own. What it throws ends the run.
    */
   configure?(schema: StreamSchema): void;
+  /**
+   * Of this stream rows are wanted, too, that a later generation of the same commit replaces: they were there for a time, and it keeps the
+   * history. Where it says no, or nothing, most of them never come. Rows of a generation that gave way before it was complete were never there.
+   */
+  keepsReplaced?(stream: StreamDescriptor): boolean;
   /** Makes one local Parquet file durable, invisible to readers. May run concurrently with itself. The local file may be deleted afterwards. */
   stage(file: ParquetFile): Promise<Staged>;
   /** The one step that decides. Rejects with a `transient_error` of code `fenced` when a newer writer took over. */

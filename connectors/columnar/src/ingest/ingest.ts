@@ -247,7 +247,7 @@ export class Ingest {
 
   #complete(lane: Lane, generation?: number): void {
     const completed = this.#generations.complete(lane.stream, generation);
-    if (completed) this.#drop(lane, (older) => older < completed.minimum);
+    if (completed && !this.#request.sink.keepsReplaced?.(lane.stream)) this.#drop(lane, (older) => older < completed.minimum);
   }
 
   #drop(lane: Lane, goes: (generation: number) => boolean): void {

@@ -318,6 +318,15 @@ describe('generations', () => {
     expect(sink.commits[0]!.staged.map((file) => file.generation)).toEqual([3]);
   });
 
+  it('rows before a TRUNCATE are staged where the sink keeps a history, and those of a copy that was given up are not', async () => {
+    sink.histories.add('a');
+    const truncate = (stream: string, id: number): string[] => [generation(stream, id, id), generation(stream, id, id, 'complete')];
+    await run([record('a', 1), record('b', 2), ...truncate('a', 2), ...truncate('b', 2), record('a', 3), generation('a', 3, 3), record('a', 4), ...truncate('a', 4), record('a', 5), globalState]);
+    expect(changes()).toEqual([[['a2', 'b2', 'a3', 'a4'], ['a2', 'b2', 'a4']]]);
+    expect([await ids('a'), await ids('b')]).toEqual([[1, 3, 5], []]);
+    expect(sink.commits[0]!.staged.map((file) => file.generation)).toEqual([1, 2, 4]);
+  });
+
   it('begin and end with the first state after them, never earlier', async () => {
     const destination = start({ options: { flush: { rows: 1 } } });
     await destination.trickle(record('a', 1), globalState, record('a', 2), generation('a', 2, 2), record('a', 3), generation('a', 2, 2, 'complete'), record('a', 4));

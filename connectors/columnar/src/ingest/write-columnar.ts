@@ -67,6 +67,7 @@ function guarded(sink: Sink): Sink {
         throw toConnectorError(error);
       }
     },
+    keepsReplaced: (stream) => sink.keepsReplaced?.(stream) ?? false,
     stage: (file) => guard(sink.stage(file)),
     commit: (commit) => guard(sink.commit(commit)),
     publish: () => guard(sink.publish()),
