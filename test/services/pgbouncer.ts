@@ -21,7 +21,7 @@ export interface Pgbouncer {
 }
 
 /** Throws if there is none on this machine, and none could be fetched. It admits everybody, and comes to the server as `upstream` says. */
-export async function startPgbouncer(upstream: PostgresAccess): Promise<Pgbouncer> {
+export async function startPgbouncer(upstream: PostgresAccess, poolMode: 'session' | 'transaction' | 'statement' = 'session'): Promise<Pgbouncer> {
   const installed = await findPgbouncer();
   if (!installed) throw new Error('there is no PgBouncer on this machine, and none could be fetched from Debian');
   const dir = await serverFolder('pgbouncer');
@@ -34,7 +34,7 @@ export async function startPgbouncer(upstream: PostgresAccess): Promise<Pgbounce
     await writeFile(
       config,
       `[databases]\n* = host=${host} port=${upstream.port} user=${name} password='${password.replaceAll("'", "''")}'\n\n` +
-        `[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = any\npool_mode = session\nignore_startup_parameters = extra_float_digits\n`,
+        `[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = any\npool_mode = ${poolMode}\nignore_startup_parameters = extra_float_digits\n`,
     );
     if (user) for (const path of [dir, config]) await chown(path, user.uid, user.gid);
     const running = await supervise({ command, args: [config], dir, stopSignal: 'INT', user, env });
