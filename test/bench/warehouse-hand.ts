@@ -9,11 +9,11 @@ const node = quote(process.execPath);
 
 export const hasPsql = (): Promise<boolean> => measure('psql', ['--version'], { memory: false }).then(() => true, () => false);
 
-const copyOut = (psql: boolean, url: string, sql: string): string =>
+export const copyOut = (psql: boolean, url: string, sql: string): string =>
   psql ? `psql -X -q ${quote(url)} -c ${quote(sql)}` : `${node} ${quote(script('copy-out.js'))} ${quote(url)} ${quote(sql)}`;
-const copyIn = (psql: boolean, url: string, sql: string): string =>
+export const copyIn = (psql: boolean, url: string, sql: string): string =>
   psql ? `psql -X -q ${quote(url)} -c ${quote(sql)}` : `${node} ${quote(script('copy-in.js'))} ${quote(url)} ${quote(sql)}`;
-const duckdb = (sql: string): string => `${node} ${quote(script('duckdb-run.js'))} ${quote(sql)}`;
+export const duckdb = (sql: string): string => `${node} ${quote(script('duckdb-run.js'))} ${quote(sql)}`;
 
 /** One shell line: COPY out, into a table that is there, is empty, and has no key yet. */
 export function pipeIntoPostgres(psql: boolean, source: string, dest: string): string {
