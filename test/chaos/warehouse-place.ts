@@ -34,6 +34,15 @@ export async function startWarehouseServer(kind: Exclude<WarehouseKind, 'duckdb'
   };
 }
 
+/** What a reader sees. */
+export interface Sight {
+  readonly kind: WarehouseKind;
+  /** The last statement's rows. */
+  query(sql: string): Promise<WarehouseRow[]>;
+  /** Names of the tables of `schema` that exist. */
+  tables(schema: string): Promise<ReadonlySet<string>>;
+}
+
 export interface ChaosWarehouse {
   readonly kind: WarehouseKind;
   /** As `--dest` takes it, without options. */
@@ -42,10 +51,8 @@ export interface ChaosWarehouse {
   readonly config: Readonly<Record<string, string | number>>;
   /** Of PostgreSQL: the database, past the network. */
   readonly database?: TestDatabase;
-  /** The last statement's rows. Of DuckDB it reads a copy: what a crash left for the next run to recover stays as it is. */
-  query(sql: string): Promise<WarehouseRow[]>;
-  /** Names of the tables of `schema` that exist. */
-  tables(schema: string): Promise<ReadonlySet<string>>;
+  /** Of DuckDB it reads a copy: what a crash left for the next run to recover stays as it is. */
+  look<Seen>(use: (at: Sight) => Promise<Seen>): Promise<Seen>;
   /** What runs that ended left behind: tables of generations that nobody goes on with, sessions. */
   leftovers(): Promise<string[]>;
   dispose(): Promise<void>;
@@ -61,27 +68,35 @@ export interface WarehouseAccess {
 
 export async function chaosWarehouse(kind: WarehouseKind, access: WarehouseAccess = {}): Promise<ChaosWarehouse> {
   const at = kind === 'duckdb' ? await duckdb() : await postgres(kind, access);
-  const tables = async (schema: string): Promise<ReadonlySet<string>> =>
-    new Set((await at.query(`SELECT table_name AS name FROM information_schema.tables WHERE table_schema = '${schema}'`)).map(({ name }) => String(name)));
-  return { ...at, tables, leftovers: async () => [...strays(await tables('_tapline')), ...(await sessions(at.database))] };
+  return { ...at, leftovers: async () => [...(await at.look(async (sight) => strays(await sight.tables('_tapline')))), ...(await sessions(at.database))] };
 }
 
-type Engine = Omit<ChaosWarehouse, 'tables' | 'leftovers'>;
+type Engine = Omit<ChaosWarehouse, 'leftovers'>;
+
+const sightOf = (kind: WarehouseKind, query: Sight['query']): Sight => ({
+  kind,
+  query,
+  tables: async (schema) => new Set((await query(`SELECT table_name AS name FROM information_schema.tables WHERE table_schema = '${schema}'`)).map(({ name }) => String(name))),
+});
 
 async function duckdb(): Promise<Engine> {
   const { kind, uri, config, path, dispose }: TestWarehouse = await testWarehouse('duckdb');
-  return { kind, uri, config, dispose, query: (sql) => queryCopy(path!, sql) };
-}
-
-async function queryCopy(path: string, sql: string): Promise<WarehouseRow[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'tapline-look-'));
-  try {
-    const copy = join(folder, 'house.db');
-    for (const part of ['', '.wal']) if (await stat(path + part).catch(() => undefined)) await copyFile(path + part, copy + part);
-    return await queryDuckdb(copy, sql);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  return {
+    kind,
+    uri,
+    config,
+    dispose,
+    async look(use) {
+      const folder = await mkdtemp(join(tmpdir(), 'tapline-look-'));
+      try {
+        const copy = join(folder, 'house.db');
+        for (const part of ['', '.wal']) if (await stat(path! + part).catch(() => undefined)) await copyFile(path! + part, copy + part);
+        return await use(sightOf(kind, (sql) => queryDuckdb(copy, sql)));
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+  };
 }
 
 async function postgres(kind: Exclude<WarehouseKind, 'duckdb'>, { port, ...access }: WarehouseAccess): Promise<Engine> {
@@ -94,7 +109,7 @@ async function postgres(kind: Exclude<WarehouseKind, 'duckdb'>, { port, ...acces
     uri: uri.href,
     config: { engine: 'postgres', host, port: Number(uri.port), database: name, user, password },
     database,
-    query: (sql) => queryPostgres(database, sql),
+    look: (use) => use(sightOf(kind, (sql) => queryPostgres(database, sql))),
     dispose: () => database.drop(),
   };
 }

@@ -14,9 +14,9 @@ let trail: Transaction[];
 
 beforeAll(async () => {
   database = await testDatabase();
-  load = await createLoad(database, { seed: 'the check', pauseMs: 0, largest: 100 });
+  load = await createLoad(database, { seed: 'the check', pauseMs: 0, largest: 60 });
   await database.query(trailSchema);
-  await load.transactions(15);
+  await load.transactions(10);
   await load.finish();
   trail = await trailOf(database);
 });

@@ -1,6 +1,6 @@
 /** Counts what a warehouse holds against what the database of the spine holds. `latest` is `events` merged: one row a key. */
 import type { TestDatabase } from '../services/postgres.js';
-import type { ChaosWarehouse, WarehouseRow } from './warehouse-place.js';
+import type { ChaosWarehouse, Sight, WarehouseRow } from './warehouse-place.js';
 
 const names = ['events', 'latest', 'keyed', 'heap'] as const;
 type Name = (typeof names)[number];
@@ -10,7 +10,9 @@ const once: ReadonlySet<Name> = new Set(['latest', 'keyed']);
 const refreshed: ReadonlySet<Name> = new Set(['keyed', 'heap']);
 
 /** Everything that is wrong once a run has succeeded and nobody writes; empty = every row is there once. */
-export async function damage(database: TestDatabase, at: ChaosWarehouse): Promise<string[]> {
+export const damage = (database: TestDatabase, warehouse: ChaosWarehouse): Promise<string[]> => warehouse.look((at) => damageIn(database, at));
+
+async function damageIn(database: TestDatabase, at: Sight): Promise<string[]> {
   const present = await at.tables('public');
   const found = await doubledIn(at, present);
   for (const name of ['latest', 'keyed', 'heap'] as const) {
@@ -25,9 +27,9 @@ export async function damage(database: TestDatabase, at: ChaosWarehouse): Promis
 }
 
 /** What is doubled, mixed or damaged, after whatever crash: a reader must never see that. */
-export const duplicates = async (at: ChaosWarehouse): Promise<string[]> => doubledIn(at, await at.tables('public'));
+export const duplicates = (warehouse: ChaosWarehouse): Promise<string[]> => warehouse.look(async (at) => doubledIn(at, await at.tables('public')));
 
-async function doubledIn(at: ChaosWarehouse, present: ReadonlySet<string>): Promise<string[]> {
+async function doubledIn(at: Sight, present: ReadonlySet<string>): Promise<string[]> {
   const found: string[] = [];
   for (const name of names) {
     if (!present.has(name)) continue;
@@ -49,7 +51,7 @@ async function doubledIn(at: ChaosWarehouse, present: ReadonlySet<string>): Prom
 }
 
 /** Of each row the last version, and of those before it each at most once, in their order. */
-async function eventsOf(database: TestDatabase, at: ChaosWarehouse, present: ReadonlySet<string>): Promise<string[]> {
+async function eventsOf(database: TestDatabase, at: Sight, present: ReadonlySet<string>): Promise<string[]> {
   const [here] = await database.query<{ n: string; digest: string }>(`SELECT count(*)::text AS n, md5(string_agg(id || ':' || version, ',' ORDER BY id)) AS digest FROM events`);
   if (!present.has('events')) return [`events: not in the warehouse at all (${here!.n} rows)`];
   const found: string[] = [];
@@ -65,4 +67,4 @@ async function eventsOf(database: TestDatabase, at: ChaosWarehouse, present: Rea
   return found;
 }
 
-const one = async (at: ChaosWarehouse, sql: string): Promise<WarehouseRow> => (await at.query(sql))[0]!;
+const one = async (at: Sight, sql: string): Promise<WarehouseRow> => (await at.query(sql))[0]!;

@@ -23,14 +23,14 @@ type Phase = 'the first load' | 'a later run';
 const steps: readonly { point: string; hit: number; rule: string; everyday?: readonly [WarehouseKind, Phase] }[] = [
   { point: 'source.after_state', hit: 2, rule: 'a source that dies right after a STATE' },
   { point: 'dest.after_stage', hit: 1, rule: 'staged files that no commit names are garbage' },
-  { point: 'dest.before_commit', hit: 2, rule: 'nothing is stored before the transaction', everyday: ['duckdb', 'the first load'] },
-  { point: 'dest.in_commit', hit: 1, rule: 'a transaction that nobody ends never was', everyday: ['postgres18', 'the first load'] },
+  { point: 'dest.before_commit', hit: 2, rule: 'nothing is stored before the transaction' },
+  { point: 'dest.in_commit', hit: 1, rule: 'a transaction that nobody ends never was' },
   { point: 'dest.in_commit', hit: 2, rule: 'a swap of generations that was not committed never was', everyday: ['duckdb', 'a later run'] },
   { point: 'dest.before_commit_sent', hit: 2, rule: 'all is done but the COMMIT', everyday: ['postgres14', 'a later run'] },
-  { point: 'dest.after_commit', hit: 1, rule: 'the commit decides, even if nobody heard of it', everyday: ['duckdb', 'a later run'] },
-  { point: 'dest.after_commit', hit: 2, rule: 'the commit decides, even if nobody heard of it', everyday: ['postgres18', 'a later run'] },
+  { point: 'dest.after_commit', hit: 1, rule: 'the commit decides, even if nobody heard of it' },
+  { point: 'dest.after_commit', hit: 2, rule: 'the commit decides, even if nobody heard of it', everyday: ['postgres18', 'the first load'] },
   { point: 'dest.after_echo', hit: 1, rule: 'the STATE sent back, and the destination gone' },
-  { point: 'runner.before_save', hit: 2, rule: 'committed, and not saved: the destination is ahead', everyday: ['postgres18', 'the first load'] },
+  { point: 'runner.before_save', hit: 2, rule: 'committed, and not saved: the destination is ahead' },
   { point: 'runner.after_save', hit: 1, rule: 'saved, and not acknowledged' },
   { point: 'runner.after_end', hit: 1, rule: 'END without COMPLETE is no success' },
   { point: 'runner.after_complete', hit: 1, rule: 'COMPLETE sent, and the runner gone' },
@@ -88,7 +88,7 @@ describe('kill -9 at each named step, then one more run: every row is there once
   test.each<readonly [WarehouseKind, string]>(
     full
       ? warehouseKinds.flatMap((kind) => ['source.after_state@2', 'dest.before_commit@2', 'dest.in_commit@1', 'dest.in_commit@2', 'dest.after_commit@1', 'dest.after_commit@2'].map((point) => [kind, point] as const))
-      : [['duckdb', 'dest.after_commit@2'], ['postgres14', 'dest.in_commit@1']],
+      : [['duckdb', 'dest.after_commit@2']],
   )('into %s, %s, and the same run heals it by its own retry', async (kind, point) => {
     const world = await worldOf({ kind });
     const marker = join(world.directory, 'fired');
@@ -137,7 +137,7 @@ describe('a server that goes away in the middle of a transaction', () => {
     },
   };
   const points = full ? ['dest.before_commit@1', 'dest.before_commit@2', 'dest.in_commit@1', 'dest.in_commit@2', 'dest.before_commit_sent@2', 'dest.after_commit@1'] : ['dest.in_commit@2'];
-  const given = kinds.flatMap((kind) => Object.keys(faults).flatMap((fault) => points.map((point) => ({ kind, fault, point }))));
+  const given = kinds.flatMap((kind) => Object.keys(full ? faults : { 'PostgreSQL killed': true }).flatMap((fault) => points.map((point) => ({ kind, fault, point }))));
 
   test.each(given)('$fault at $point ($kind): the run tries again, and every row is there once', async ({ kind, fault, point }) => {
     const server = servers[kind]!;
@@ -154,7 +154,7 @@ describe('a server that goes away in the middle of a transaction', () => {
 });
 
 describe('a COMMIT of which nobody knows whether it happened', () => {
-  test.each<readonly ['request' | 'answer', number]>(full ? [1, 2, 3].flatMap((nth) => [['request', nth], ['answer', nth]] as const) : [['request', 2], ['answer', 2]])('the %s of COMMIT %i of a run is lost: it finds out, and every row is there once', async (what, nth) => {
+  test.each<readonly ['request' | 'answer', number]>(full ? [1, 2, 3].flatMap((nth) => [['request', nth], ['answer', nth]] as const) : [['answer', 2]])('the %s of COMMIT %i of a run is lost: it finds out, and every row is there once', async (what, nth) => {
     const database = await testDatabase();
     const wire = await startCommitWire(database);
     onTestFinished(() => wire.stop());
@@ -179,7 +179,7 @@ async function elsewhere(world: WarehouseWorld): Promise<string> {
 
 describe('a writer that slept while another took over', () => {
   const points = ['dest.after_stage@2', 'dest.before_commit@2', 'dest.in_commit@1', 'dest.in_commit@2', 'dest.before_commit_sent@2', 'dest.after_commit@1'];
-  const everyday = new Set(['postgres18 dest.before_commit@2', 'postgres18 dest.in_commit@2']);
+  const everyday = new Set(['postgres18 dest.in_commit@2']);
   const sleepers = (['postgres18', 'postgres14'] as const).flatMap((kind) => points.map((point) => [kind, point] as const)).filter(([kind, point]) => full || everyday.has(`${kind} ${point}`));
 
   test.each(sleepers)('into %s, asleep at %s: the other goes on without it; it wakes up fenced, and nothing is doubled', async (kind, point) => {
@@ -211,12 +211,9 @@ describe('a writer that slept while another took over', () => {
     signal(pid, 'SIGCONT');
     await succeeded(run.done);
     await sound(world);
-    await world.change();
-    await succeeded(world.sync());
-    await sound(world);
   });
 
-  test.each<WarehouseKind>(full ? [...warehouseKinds] : ['duckdb'])('into %s, in the middle of its transaction, its runner killed: the next run with the same state directory sweeps it, and goes on', async (kind) => {
+  test.runIf(full).each<WarehouseKind>([...warehouseKinds])('into %s, in the middle of its transaction, its runner killed: the next run with the same state directory sweeps it, and goes on', async (kind) => {
     const world = await worldOf({ kind });
     const { run, pid } = await asleepAt(world, 'dest.in_commit@2');
     run.kill('SIGKILL');
@@ -247,7 +244,7 @@ describe('a writer that slept while another took over', () => {
 });
 
 describe('two that write at once', () => {
-  test.each<WarehouseKind>(full ? [...warehouseKinds] : ['postgres18'])('of two runs of one sync into %s that start together the last to open it succeeds, and nothing is doubled', async (kind) => {
+  test.runIf(full).each<WarehouseKind>([...warehouseKinds])('of two runs of one sync into %s that start together the last to open it succeeds, and nothing is doubled', async (kind) => {
     const world = await worldOf({ kind });
     await succeeded(world.sync());
     await world.change();
@@ -268,7 +265,7 @@ describe('who reads while a refresh goes on', () => {
     await succeeded(world.sync());
     const seen = new Set<string>();
     const look = async (): Promise<void> => {
-      const [row] = await world.warehouse.query(`SET lock_timeout = '3s'; SELECT count(*) || ' rows of ' || string_agg(DISTINCT _airbyte_generation_id::text, ' and ') AS seen FROM public.keyed`);
+      const [row] = await world.warehouse.look(({ query }) => query(`SET lock_timeout = '3s'; SELECT count(*) || ' rows of ' || string_agg(DISTINCT _airbyte_generation_id::text, ' and ') AS seen FROM public.keyed`));
       seen.add(String(row!['seen']));
     };
     await look();

@@ -62,7 +62,7 @@ describe('under random changes of rows and of tables, the merged table equals th
     await work(20);
     // Every value of the list by the stream, the keys of all rows changed.
     await client.query(`UPDATE matrix SET id = -1 - id`);
-    await succeeded(at.sync(args));
+    if (full) await succeeded(at.sync(args));
     const going = at.startSync([...args, '--continuous']);
     await going.connectors();
     for (let i = 0; i < 4; i++) await work(10);
@@ -87,7 +87,7 @@ afterAll(() => server?.stop());
 describe('the copy and the stream meet exactly in the merged table', () => {
   const cases: readonly (readonly [WarehouseKind, Form])[] = full ? warehouseKinds.flatMap((kind) => forms.map((form) => [kind, form] as const)) : [['postgres14', 'hard'], ['duckdb', 'soft']];
   test.each(cases)('into %s (%s), with changes and deletions of rows while they are copied, and of rows that were not copied yet', { timeout: 300_000 }, async (kind, form) => {
-    const world = await createWarehouseCdcWorld(server, { seed: `copy ${kind} ${form}`, pauseMs: 0, largest: full ? 2_000 : 600, writers: 3, kind, form });
+    const world = await createWarehouseCdcWorld(server, { seed: `copy ${kind} ${form}`, pauseMs: 0, largest: full ? 2_000 : 300, writers: full ? 3 : 2, kind, form });
     onTestFinished(() => world.dispose());
     await world.load.transactions(full ? 40 : 20);
     const stop = new AbortController();
@@ -96,8 +96,10 @@ describe('the copy and the stream meet exactly in the merged table', () => {
     await writing;
     expect(await world.damage(), 'after the copy').toEqual([]);
     await world.copied();
-    await world.load.transactions(10);
-    await succeeded(world.sync());
+    if (full || form === 'hard') {
+      await world.load.transactions(10);
+      await succeeded(world.sync());
+    }
     // Between two transactions of each writer: no reader sees a part of one.
     expect(await world.damage(), 'in the middle of the load').toEqual([]);
     await world.load.finish();
@@ -105,7 +107,7 @@ describe('the copy and the stream meet exactly in the merged table', () => {
     expect(await world.finalDamage()).toEqual([]);
   });
 
-  test.each<WarehouseKind>(full ? [...warehouseKinds] : ['postgres18'])('into %s, a table that is added later is copied while the others go on', async (kind) => {
+  test.runIf(full).each<WarehouseKind>([...warehouseKinds])('into %s, a table that is added later is copied while the others go on', async (kind) => {
     const world = await createWarehouseCdcWorld(server, { seed: `added ${kind}`, pauseMs: 0, largest: 300, writers: 2, kind, form: 'hard' });
     onTestFinished(() => world.dispose());
     await world.load.transactions(10);
