@@ -7,7 +7,7 @@ import { configError, type Checkpoint } from '@tapline/protocol';
 import { fenced, parseGenerationKey } from '@tapline/columnar';
 import type { ColumnType, NewColumn, TableName } from '../dialects/dialect.js';
 import { ownSchema } from '../tables/names.js';
-import { ensureOwnTable } from '../tables/registry.js';
+import { ensureOwnTable } from '../tables/own-table.js';
 import type { Row, Warehouse } from '../warehouse.js';
 
 export interface SyncRecord {

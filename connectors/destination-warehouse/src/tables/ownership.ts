@@ -55,17 +55,14 @@ export function requireOurs(stream: StreamDescriptor, shape: TableShape, { relat
   const found = new NameSet(dialect, relation.columns.map((column) => column.name));
   const gone = shape.columns.filter((column) => !found.has(column.name)).map((column) => `"${column.name}"`);
   if (gone.length > 0) {
-    throw configError(`stream ${name}: its table ${label} in ${location} has the column ${gone.join(', ')} no more: add it again, or run with --full-refresh, which makes the table anew`, { code: 'table_altered', stream });
+    throw configError(`stream ${name}: its table ${label} in ${location} has the column ${gone.join(', ')} no more: add it again, or ${shape.write === 'history' ? 'drop the table and ' : ''}run with --full-refresh, which makes the table anew`, { code: 'table_altered', stream });
   }
   const known = new NameSet(dialect, shape.columns.map((column) => column.name));
   return relation.columns.map((column) => column.name).filter((column) => !known.has(column));
 }
 
 /** The patterns name another table than the one that holds the stream's rows. */
-export function movedTable(stream: StreamDescriptor, before: TableName, now: TableName): Error {
-  return configError(
-    `stream ${streamKey(stream)}: schema_name and table_name put it into ${tableLabel(now)}, but its rows are in ${tableLabel(before)}: `
-    + 'set them back, or run with --full-refresh, which writes all of them to the new place and leaves the old table alone',
-    { code: 'table_moved', stream },
-  );
+export function movedTable({ stream, table, write }: TableShape, now: TableName): Error {
+  const way = write === 'history' ? 'set them back: its history stays in one table' : 'set them back, or run with --full-refresh, which writes all of them to the new place and leaves the old table alone';
+  return configError(`stream ${streamKey(stream)}: schema_name and table_name put it into ${tableLabel(now)}, but its rows are in ${tableLabel(table)}: ${way}`, { code: 'table_moved', stream });
 }

@@ -132,6 +132,19 @@ export function policiesSuite(engine: string, { alterations = false, open }: Pol
       });
     });
 
+    test('a table that was dropped comes back when all of the stream comes anew, a history too', async () => {
+      for (const history of ['none', 'scd2'] as const) {
+        namespace = `ns${++tests}`;
+        const options = { key: ['id'], history };
+        await run({ id: 'int64', n: 'int32' }, [{ id: 1, n: 1 }], options);
+        await looking((warehouse) => warehouse.run(`DROP TABLE ${warehouse.dialect.table({ schema: namespace, table: 'orders' })}`));
+        await expect(run({ id: 'int64', n: 'int32' }, [{ id: 2, n: 2 }], options)).rejects.toMatchObject({ code: 'table_gone' });
+        await run({ id: 'int64', n: 'int32' }, [{ id: 3, n: 3 }], { ...options, anew: true });
+        await run({ id: 'int64', n: 'int32' }, [{ id: 4, n: 4 }], options);
+        expect(await rows('id n', 'id')).toEqual([{ id: '3', n: '3' }, { id: '4', n: '4' }]);
+      }
+    });
+
     test('however a stream changes, each value is found in the column of its field that was made for its type', async () => {
       const dice = new Dice(66);
       const values: Readonly<Record<string, (n: number) => Value>> = {

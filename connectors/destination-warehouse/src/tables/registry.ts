@@ -2,22 +2,16 @@
  * Which tables are this sync's, and what became of its streams' names and types: `_tapline._tapline_tables` and
  * `_tapline._tapline_columns`. What they say changes in the transaction that changes the tables, so they are never at odds.
  */
-import { formatLogicalType, parseLogicalType } from '@tapline/catalog';
+import { formatLogicalType } from '@tapline/catalog';
 import { generationKey } from '@tapline/columnar';
-import { streamKey, systemError, type StreamDescriptor } from '@tapline/protocol';
-import type { ColumnType, NewColumn, TableName } from '../dialects/dialect.js';
-import type { Row, Scalar, Warehouse } from '../warehouse.js';
-import { schemaExists, existingRelation } from './existing.js';
-import { identity, oneTable, ownSchema, tableOf, tablesOf, type NamePatterns } from './names.js';
+import { streamKey, type StreamDescriptor } from '@tapline/protocol';
+import type { TableName } from '../dialects/dialect.js';
+import type { Warehouse } from '../warehouse.js';
+import { existingRelation } from './existing.js';
+import { identity, oneTable, tableOf, tablesOf, type NamePatterns } from './names.js';
 import { movedTable, requireFree, requireOurs } from './ownership.js';
-import { decodeName, encodeName } from './stored-names.js';
-import type { TableColumn, TableShape, WriteMode } from './shape.js';
-
-export interface RegisteredTable {
-  readonly shape: TableShape;
-  /** Of a generation that is open; undefined = the stream's own table. */
-  readonly generation: number | undefined;
-}
+import { RegistryTables, type RegisteredTable } from './registry-tables.js';
+import type { TableShape } from './shape.js';
 
 export interface RegistryOptions {
   /** The sync's name. */
@@ -26,27 +20,9 @@ export interface RegistryOptions {
   readonly patterns?: NamePatterns | undefined;
 }
 
-const tablesTable: TableName = { schema: ownSchema, table: '_tapline_tables' };
-const columnsTable: TableName = { schema: ownSchema, table: '_tapline_columns' };
-
-const text: ColumnType = { kind: 'text' };
-const column = (name: string, type: ColumnType = text, nullable = true): NewColumn => ({ name, type, nullable });
-
-const tablesColumns: readonly NewColumn[] = [
-  column('table_schema', text, false), column('table_name', text, false), column('sync', text, false), column('stream_namespace'), column('stream_name', text, false),
-  column('generation', { kind: 'int', bits: 64 }), column('write_mode', text, false), column('key_columns', text, false), column('primary_key', { kind: 'boolean' }, false),
-  column('cursor_column'), column('deletes'),
-];
-const columnsColumns: readonly NewColumn[] = [
-  column('table_schema', text, false), column('table_name', text, false), column('column_name', text, false), column('position', { kind: 'int', bits: 32 }, false),
-  column('type', text, false), column('field'), column('origin'),
-];
-
-/** Rows of one INSERT: servers bound its parameters. */
-const rowsAtOnce = 1000;
-
 export class Registry {
   readonly #warehouse: Warehouse;
+  readonly #stored: RegistryTables;
   readonly #sync: string;
   readonly #patterns: NamePatterns;
   /** By the table's identity. */
@@ -63,47 +39,31 @@ export class Registry {
 
   private constructor(warehouse: Warehouse, { sync, patterns = {} }: RegistryOptions) {
     this.#warehouse = warehouse;
+    this.#stored = new RegistryTables(warehouse);
     this.#sync = sync;
     this.#patterns = patterns;
   }
 
   /** Makes the schema `_tapline` and the registry's tables where they are missing, and reads what is there. Outside of a transaction, before anything else of this file. */
   static async open(warehouse: Warehouse, options: RegistryOptions): Promise<Registry> {
-    await ensureOwnTable(warehouse, tablesTable, tablesColumns);
-    await ensureOwnTable(warehouse, columnsTable, columnsColumns);
     const registry = new Registry(warehouse, options);
+    await registry.#stored.ensure();
     await registry.read();
     return registry;
   }
 
   /** As `open`, for who only looks: undefined where no sync ever wrote. */
   static async look(warehouse: Warehouse, options: RegistryOptions): Promise<Registry | undefined> {
-    if (!(await existingRelation(warehouse, columnsTable))) return undefined;
     const registry = new Registry(warehouse, options);
+    if (!(await registry.#stored.exist())) return undefined;
     await registry.read();
     return registry;
   }
 
-  /** Reads all of this sync's again: after `open`, and after a transaction that was rolled back. */
+  /** Reads all of this sync's again: after a transaction that was rolled back. */
   async read(): Promise<void> {
-    const sync = encodeName(this.#sync);
-    const { dialect } = this.#warehouse;
-    const tables = await this.#warehouse.run(`SELECT * FROM ${dialect.table(tablesTable)} WHERE sync = $1`, [sync]);
-    const columns = await this.#warehouse.run(
-      `SELECT c.* FROM ${dialect.table(columnsTable)} c JOIN ${dialect.table(tablesTable)} t ON t.table_schema = c.table_schema AND t.table_name = c.table_name `
-      + 'WHERE t.sync = $1 ORDER BY c.table_schema, c.table_name, c.position', [sync],
-    );
-    const byTable = new Map<string, TableColumn[]>();
-    for (const row of columns) {
-      const key = identity(nameOf(row), dialect);
-      const known = byTable.get(key);
-      if (known) known.push(columnOf(row));
-      else byTable.set(key, [columnOf(row)]);
-    }
-    this.#tables = new Map(tables.map((row) => {
-      const key = identity(nameOf(row), dialect);
-      return [key, { shape: shapeOf(row, byTable.get(key) ?? []), generation: row['generation'] === null ? undefined : Number(row['generation']) }];
-    }));
+    const tables = await this.#stored.read(this.#sync);
+    this.#tables = new Map(tables.map((one) => [identity(one.shape.table, this.#warehouse.dialect), one]));
   }
 
   get tables(): readonly RegisteredTable[] {
@@ -139,19 +99,28 @@ export class Registry {
   /**
    * Where the stream's rows are seen, held against what the database has once a run: a `config_error` where another sync's table, or anything that is not
    * ours, goes by that name; where the stream's table is gone or became something else; where the patterns name another table than the one with its rows.
-   * `replaced`: all of its rows come anew, in the place of whatever the table was; so only what is not ours is in the way.
+   * `replaced`: all of its rows come anew, in the place of whatever the table was; so only what is not ours is in the way. A table that is gone is
+   * forgotten then. A history goes on all the same.
    */
   async tableFor(stream: StreamDescriptor, { replaced = false }: { readonly replaced?: boolean } = {}): Promise<TableName> {
     this.declare(stream);
     const { dialect } = this.#warehouse;
     const wanted = this.#nameOf(streamKey(stream));
-    const before = this.shapeOf(streamKey(stream))?.table;
-    const stays = before !== undefined && identity(before, dialect) === identity(wanted, dialect);
-    if (before && !stays && !replaced) throw movedTable(stream, before, wanted);
-    const table = stays ? before : wanted;
-    const key = `${replaced ? 'replaced ' : ''}${identity(table, dialect)}`;
-    if (!this.#claimed.has(key)) this.#claimed.set(key, await this.#claim(stream, table, replaced));
+    const before = await this.#tableBefore(streamKey(stream), replaced);
+    const goesOn = !replaced || before?.write === 'history';
+    const stays = before !== undefined && identity(before.table, dialect) === identity(wanted, dialect);
+    if (before && !stays && goesOn) throw movedTable(before, wanted);
+    const table = stays ? before.table : wanted;
+    const key = `${goesOn ? '' : 'replaced '}${identity(table, dialect)}`;
+    if (!this.#claimed.has(key)) this.#claimed.set(key, await this.#claim(stream, table, !goesOn));
     return table;
+  }
+
+  async #tableBefore(key: string, replaced: boolean): Promise<TableShape | undefined> {
+    const before = this.shapeOf(key);
+    if (!before || !replaced || this.#claimed.has(identity(before.table, this.#warehouse.dialect)) || (await existingRelation(this.#warehouse, before.table))) return before;
+    await this.#remove(before.table);
+    return undefined;
   }
 
   #nameOf(key: string): TableName {
@@ -174,18 +143,10 @@ export class Registry {
     const ours = this.#tables.get(identity(table, this.#warehouse.dialect));
     const { location, dialect } = this.#warehouse;
     if (!ours || streamKey(ours.shape.stream) !== streamKey(stream)) {
-      requireFree(stream, table, { relation, writer: relation && (await this.#writerOf(table)), other: ours?.shape.stream, location });
+      requireFree(stream, table, { relation, writer: relation && (await this.#stored.writerOf(table)), other: ours?.shape.stream, location });
       return [];
     }
     return requireOurs(stream, ours.shape, { relation, dialect, location, replaced });
-  }
-
-  /** Another sync that has the table in its records, or another stream of this one. */
-  async #writerOf(table: TableName): Promise<string | undefined> {
-    const { dialect } = this.#warehouse;
-    const rows = await this.#warehouse.run(`SELECT table_schema, table_name, sync FROM ${dialect.table(tablesTable)} WHERE lower(table_name) = lower($1)`, [table.table]);
-    const row = rows.find((one) => identity(nameOf(one), dialect) === identity(table, dialect));
-    return row && decodeName(String(row['sync']));
   }
 
   /**
@@ -226,69 +187,14 @@ export class Registry {
     const before = this.#tables.get(key);
     if (before && before.generation === generation && sameShape(before.shape, shape)) return;
     await this.#remove(shape.table);
-    const { schema, table } = shape.table;
-    const { stream } = shape;
-    await this.#insert(tablesTable, tablesColumns, [[
-      schema, table, encodeName(this.#sync), stream.namespace ? encodeName(stream.namespace) : null, encodeName(stream.name), generation ?? null,
-      shape.write, JSON.stringify(shape.key), shape.primaryKey, shape.cursor ?? null, shape.deletes ?? null,
-    ]]);
-    await this.#insert(columnsTable, columnsColumns, shape.columns.map(({ name, type, field, origin = field }, i) => [
-      schema, table, name, i + 1, formatLogicalType(type), field === undefined ? null : encodeName(field), origin === undefined ? null : encodeName(origin),
-    ]));
+    await this.#stored.insert(this.#sync, { shape, generation });
     this.#tables.set(key, { shape, generation });
   }
 
-  async #remove(name: TableName): Promise<void> {
-    const { dialect } = this.#warehouse;
-    for (const table of [columnsTable, tablesTable]) {
-      await this.#warehouse.run(`DELETE FROM ${dialect.table(table)} WHERE table_schema = $1 AND table_name = $2`, [name.schema, name.table]);
-    }
-    this.#tables.delete(identity(name, dialect));
+  async #remove(table: TableName): Promise<void> {
+    await this.#stored.remove(table);
+    this.#tables.delete(identity(table, this.#warehouse.dialect));
   }
-
-  async #insert(table: TableName, columns: readonly NewColumn[], rows: readonly (readonly Scalar[])[]): Promise<void> {
-    const { dialect } = this.#warehouse;
-    const names = columns.map(({ name }) => dialect.quote(name)).join(', ');
-    for (let at = 0; at < rows.length; at += rowsAtOnce) {
-      const part = rows.slice(at, at + rowsAtOnce);
-      const values = part.map((row, i) => `(${row.map((_, j) => `$${i * columns.length + j + 1}`).join(', ')})`).join(', ');
-      await this.#warehouse.run(`INSERT INTO ${dialect.table(table)} (${names}) VALUES ${values}`, part.flat());
-    }
-  }
-}
-
-/** Makes a table of ours, and the schema, where they are missing. Two syncs may begin at once: who comes second finds it there. */
-export async function ensureOwnTable(warehouse: Warehouse, table: TableName, columns: readonly NewColumn[], key: readonly string[] = []): Promise<void> {
-  const make = async (exists: () => Promise<boolean>, statements: readonly string[]): Promise<void> => {
-    if (await exists()) return;
-    try {
-      for (const statement of statements) await warehouse.run(statement);
-    } catch (error) {
-      if (!(await exists())) throw error;
-    }
-  };
-  await make(() => schemaExists(warehouse, table.schema), [warehouse.dialect.createSchema(table.schema)]);
-  await make(async () => (await existingRelation(warehouse, table)) !== undefined, warehouse.dialect.createTable(table, columns, key));
-}
-
-const nameOf = (row: Row): TableName => ({ schema: String(row['table_schema']), table: String(row['table_name']) });
-const nameOrNot = (value: unknown): string | undefined => (typeof value === 'string' ? decodeName(value) : undefined);
-
-function columnOf(row: Row): TableColumn {
-  const type = parseLogicalType(String(row['type']));
-  if (!type) throw systemError(`the registry in ${ownSchema} names a type that this version does not know, '${String(row['type'])}': a newer version wrote it; use that one`, { code: 'registry_newer' });
-  return { name: String(row['column_name']), type, field: nameOrNot(row['field']), origin: nameOrNot(row['origin']) };
-}
-
-function shapeOf(row: Row, columns: readonly TableColumn[]): TableShape {
-  const namespace = nameOrNot(row['stream_namespace']);
-  const deletes = row['deletes'];
-  return {
-    stream: { name: decodeName(String(row['stream_name'])), ...(namespace === undefined ? {} : { namespace }) },
-    table: nameOf(row), columns, write: String(row['write_mode']) as WriteMode, key: JSON.parse(String(row['key_columns'])) as string[],
-    primaryKey: row['primary_key'] === true, cursor: typeof row['cursor_column'] === 'string' ? row['cursor_column'] : undefined,
-    deletes: deletes === 'hard' || deletes === 'soft' ? deletes : undefined,
-  };
 }
 
 const sameShape = (a: TableShape, b: TableShape): boolean => canonical(a) === canonical(b);
