@@ -27,8 +27,7 @@ export async function write(context: RawWriteContext<Config>): Promise<void> {
         stagingDirectory,
         sync,
         flush: { ms: inUnits(config.flush_seconds, 1000), bytes: inUnits(config.flush_mb, 1_000_000) },
-        // Read once more and thrown away: what packing would cost is more than what it would save.
-        compression: 'none',
+        readOnce: true,
         partial: session?.extensions.includes('partial') ?? false,
         refuse,
       },

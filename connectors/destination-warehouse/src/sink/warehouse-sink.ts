@@ -3,7 +3,7 @@
  * need be durable. A commit is one transaction, which begins by taking the checkpoint's row.
  */
 import { fenced, type Commit, type CommitReport, type ParquetFile, type Sink, type Staged, type StreamSchema } from '@tapline/columnar';
-import { failpoint, systemError, type Checkpoint, type LogLevel } from '@tapline/protocol';
+import { failpoint, streamKey, systemError, type Checkpoint, type LogLevel, type StreamDescriptor } from '@tapline/protocol';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
@@ -54,6 +54,10 @@ export class WarehouseSink implements Sink {
 
   configure(schema: StreamSchema): void {
     this.#tables.configure(schema);
+  }
+
+  keepsReplaced(stream: StreamDescriptor): boolean {
+    return this.#tables.keepsHistory(streamKey(stream));
   }
 
   async stage({ path, ...file }: ParquetFile): Promise<Staged> {
