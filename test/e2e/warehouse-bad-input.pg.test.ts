@@ -35,10 +35,21 @@ async function smallDisk(at: WarehouseWorkspace, size: string): Promise<string> 
   return small;
 }
 
+/** The storage version stands in the first header, which begins with its own checksum. */
+function ofVersion(bytes: Buffer, version: bigint): Buffer {
+  const copy = Buffer.from(bytes);
+  const header = copy.subarray(0, 4096);
+  header.writeBigUInt64LE(version, 12);
+  let checksum = 5381n;
+  for (let at = 8; at < header.length; at += 8) checksum ^= BigInt.asUintN(64, header.readBigUInt64LE(at) * 0xbf58476d1ce4e5b9n);
+  header.writeBigUInt64LE(checksum, 0);
+  return copy;
+}
+
 describe('duckdb', () => {
   test('locked by another process: 75, with its pid; once it is gone, the run succeeds', async () => {
     const at = await warehouseWorkspace('duckdb', { seed });
-    const hold = `const { DuckDBInstance } = require('@duckdb/node-api'); DuckDBInstance.create(process.argv[1]).then(() => { console.log('held'); setInterval(() => {}, 1000); })`;
+    const hold = `const { DuckDBInstance } = require('@duckdb/node-api'); DuckDBInstance.create(process.argv[1]).then((instance) => { console.log('held'); setInterval(() => instance, 1000); })`;
     const holder = spawn(process.execPath, ['-e', hold, at.warehouse.path!], { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit'] });
     onTestFinished(() => void holder.kill('SIGKILL'));
     let told = '';
@@ -98,9 +109,7 @@ describe('duckdb', () => {
     ended(await into(file('damaged.db')), 78, /damaged\.db/);
     await writeFile(file('cut.db'), whole.subarray(0, whole.length / 2));
     ended(await into(file('cut.db')), 78, /cut\.db/);
-    const newer = Buffer.from(whole);
-    newer.writeBigUInt64LE(9_999n, 12);
-    await writeFile(file('newer.db'), newer);
+    await writeFile(file('newer.db'), ofVersion(whole, 99n));
     ended(await into(file('newer.db')), 78, /newer\.db/, /version/i);
     ended(await at.sync(['--dest', uri, ...quick]), 0);
   });

@@ -86,10 +86,10 @@ export const whole = (stream: Stream, rows: readonly Readonly<Record<string, unk
 
 export interface Written {
   readonly exitCode: number | null;
-  /** What the STATEs that came back say, in order. */
-  readonly states: readonly unknown[];
-  /** Records that the STATEs that came back count. */
-  readonly counted: number;
+  /** What the STATEs that came back say, in order; of that stream alone, if one is given. */
+  states(of?: Stream): readonly unknown[];
+  /** Records that they count. */
+  counted(of?: Stream): number;
   readonly errors: readonly { readonly message: string; readonly failure_type: string }[];
   readonly warnings: readonly string[];
   /** All that was printed, for a test that fails. */
@@ -114,7 +114,7 @@ export interface WriteRequest {
 
 interface Message {
   readonly type?: string;
-  readonly state?: { readonly stream?: { readonly stream_state?: { readonly at?: unknown } }; readonly destinationStats?: { readonly recordCount?: number } };
+  readonly state?: { readonly stream?: { readonly stream_descriptor: { readonly name: string; readonly namespace?: string }; readonly stream_state?: { readonly at?: unknown } }; readonly destinationStats?: { readonly recordCount?: number } };
   readonly trace?: { readonly error?: { readonly message: string; readonly failure_type: string } };
   readonly log?: { readonly level: string; readonly message: string };
 }
@@ -146,7 +146,7 @@ export async function startWriter(at: TestWarehouse, { streams, sync, options = 
     untilStates: (count) =>
       until(`${count} states come back`, () => {
         if (child.exitCode !== null) throw new Error(`it ended before that:\n${err}${out}`);
-        return writtenOf(null, out, err).states.length >= count;
+        return writtenOf(null, out, err).states().length >= count;
       }).then(() => undefined),
     end: () => {
       child.stdin.end();
@@ -168,11 +168,15 @@ const ended = (child: ChildProcess): Promise<number | null> =>
 function writtenOf(exitCode: number | null, out: string, err: string): Written {
   // Of a process that runs, the last line may be half a line.
   const messages = out.split('\n').slice(0, -1).filter(Boolean).map((text) => JSON.parse(text) as Message);
-  const states = messages.filter((message) => message.type === 'STATE').map((message) => message.state);
+  const statesOf = (of?: Stream) =>
+    messages.flatMap(({ type, state }) => {
+      const about = state?.stream?.stream_descriptor;
+      return type === 'STATE' && state && (!of || (about?.name === of.name && about.namespace === of.namespace)) ? [state] : [];
+    });
   return {
     exitCode,
-    states: states.map((state) => state?.stream?.stream_state?.at),
-    counted: states.reduce((sum, state) => sum + (state?.destinationStats?.recordCount ?? 0), 0),
+    states: (of) => statesOf(of).map((state) => state.stream?.stream_state?.at),
+    counted: (of) => statesOf(of).reduce((sum, state) => sum + (state.destinationStats?.recordCount ?? 0), 0),
     errors: messages.flatMap((message) => message.trace?.error ?? []),
     warnings: messages.flatMap((message) => (message.log?.level === 'WARN' ? [message.log.message] : [])),
     told: `exit ${exitCode}\n${err.slice(-3000)}\n${out.slice(-3000)}`,
