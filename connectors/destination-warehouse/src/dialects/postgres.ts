@@ -45,6 +45,12 @@ export const postgresDialect: Dialect = {
   widenColumn: (name, column, type) => [`ALTER TABLE ${table(name)} ALTER COLUMN ${identifier(column)} TYPE ${postgresType(type)}`],
   dropColumn: (name, column) => [`ALTER TABLE ${table(name)} DROP COLUMN ${identifier(column)}`],
   addKey: (name, key, kind) => [kind === 'primary' ? `ALTER TABLE ${table(name)} ADD PRIMARY KEY (${list(key)})` : `CREATE INDEX ON ${table(name)} (${list(key)})`],
+  tryKey: (name, key) => [
+    // Its own subtransaction: a statement that fails would end ours. Building the index finds the key that is there twice in one go.
+    `DO ${literal(`BEGIN ALTER TABLE ${table(name)} ADD PRIMARY KEY (${list(key)}); EXCEPTION WHEN unique_violation THEN NULL; END`).trim()}`,
+  ],
+  findKey: (name) => `SELECT 1 AS one FROM pg_catalog.pg_constraint WHERE conrelid = ${literal(table(name)).trim()}::pg_catalog.regclass AND contype = 'p'`,
+  altersComeFirst: false,
   dropKey: (name, key) => [
     dropPrimaryKey(name),
     `ALTER TABLE ${table(name)} ${key.map((column) => `ALTER COLUMN ${identifier(column)} DROP NOT NULL`).join(', ')}`,

@@ -29,6 +29,8 @@ export function beginStatement({ config, applicationName }: TransactionOptions):
   const set = Object.entries(settings).map(([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, true)`);
   // What was acknowledged must be on disk, or the source forgets what the warehouse lost.
   set.push(`CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END`);
+  // A long statement of a writer that is gone ends within seconds, with its locks; only servers on Linux can look.
+  set.push(`CASE WHEN pg_catalog.version() LIKE '%linux%' THEN pg_catalog.set_config('client_connection_check_interval', '2000', true) END`);
   set.push(`(SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout')`);
   return `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT pg_catalog.pg_backend_pid() AS pid, ${set.join(', ')}`;
 }
