@@ -107,7 +107,7 @@ describe('the copy and the stream meet exactly in the merged table', () => {
     expect(await world.finalDamage()).toEqual([]);
   });
 
-  test.runIf(full).each<WarehouseKind>([...warehouseKinds])('into %s, a table that is added later is copied while the others go on', async (kind) => {
+  test.each<WarehouseKind>(full ? [...warehouseKinds] : [])('into %s, a table that is added later is copied while the others go on', async (kind) => {
     const world = await createWarehouseCdcWorld(server, { seed: `added ${kind}`, pauseMs: 0, largest: 300, writers: 2, kind, form: 'hard' });
     onTestFinished(() => world.dispose());
     await world.load.transactions(10);
