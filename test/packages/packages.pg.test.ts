@@ -73,7 +73,7 @@ describe('installed from its tarballs into an empty folder', () => {
     expect(await npx('runner', '--help')).toBe(help);
   });
 
-  test('a sync moves a table into Parquet', async () => {
+  test('a sync moves a table into Parquet, and into a DuckDB file', async () => {
     const database = await testDatabase();
     await database.query(`CREATE TABLE orders (id int PRIMARY KEY, at timestamptz); INSERT INTO orders SELECT i, now() FROM generate_series(1, 1000) AS i`);
     const printed = await npx('tapline', 'sync', '--source', database.url, '--dest', './lake', '--json');
@@ -81,6 +81,8 @@ describe('installed from its tarballs into an empty folder', () => {
     const connection = await (await DuckDBInstance.create()).connect();
     const reader = await connection.runAndReadAll(`SELECT count(*)::int AS n, sum(id)::int AS ids FROM '${join(home, 'lake/public/orders/**/*.parquet')}'`);
     expect(reader.getRowObjectsJson()).toEqual([{ n: 1000, ids: 500_500 }]);
+    const loaded = await npx('tapline', 'sync', '--source', database.url, '--dest', 'duckdb:warehouse.db', '--json');
+    expect(JSON.parse(loaded.trimEnd().split('\n').at(-1) ?? '')).toMatchObject({ type: 'summary', status: 'succeeded', records: 1000 });
   });
 
   test('no package of the tests came along', async () => {
