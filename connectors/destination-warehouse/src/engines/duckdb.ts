@@ -33,24 +33,25 @@ const MB = 1_000_000;
 export async function openDuckdb(options: DuckdbOptions): Promise<Warehouse> {
   const path = resolve(options.path);
   const memoryBytes = Math.floor(options.memoryBytes ?? Math.min(256 * MB, memoryLimit() / 4));
+  const threads = options.threads ?? Math.min(availableParallelism(), 4);
   const scratch = join(options.scratch, 'duckdb');
   const failed = (error: unknown): Error => duckdbError(error, { path, scratch, memoryBytes });
   let instance: DuckDBInstance | undefined;
   try {
     await mkdir(scratch, { recursive: true });
     const { DuckDBInstance: Instance } = await import('@duckdb/node-api');
-    instance = await Instance.create(':memory:', settings({ memoryBytes, scratch, threads: options.threads }));
+    instance = await Instance.create(':memory:', settings({ memoryBytes, scratch, threads }));
     const [main, reader] = [await instance.connect(), await instance.connect()];
     for (const connection of [main, reader]) await connection.run("SET TimeZone = 'UTC'");
     const release = await attachFile(main, path);
-    return new DuckdbWarehouse({ instance, main, reader, location: path, failed, release });
+    return new DuckdbWarehouse({ instance, main, reader, location: path, threads, failed, release });
   } catch (error) {
     instance?.closeSync();
     throw failed(error);
   }
 }
 
-const settings = ({ memoryBytes, scratch, threads }: { memoryBytes: number; scratch: string; threads: number | undefined }): Record<string, string> => ({
+const settings = ({ memoryBytes, scratch, threads }: { memoryBytes: number; scratch: string; threads: number }): Record<string, string> => ({
   autoinstall_known_extensions: 'false',
   autoload_known_extensions: 'false',
   // Files are read once: what they hold is worth no memory.
@@ -58,11 +59,11 @@ const settings = ({ memoryBytes, scratch, threads }: { memoryBytes: number; scra
   memory_limit: `${memoryBytes}B`,
   // Rows of a table have no order, and to keep one would take memory.
   preserve_insertion_order: 'false',
-  // Give memory back after each statement: what waits for reuse counts as ours.
-  allocator_flush_threshold: '1MB',
-  allocator_bulk_deallocation_flush_threshold: '1MB',
+  // Give memory back: what waits for reuse counts as ours. Less of it than this costs more than it is worth.
+  allocator_flush_threshold: '16MB',
+  allocator_bulk_deallocation_flush_threshold: '64MB',
   temp_directory: join(scratch, 'spill'),
-  threads: String(threads ?? Math.min(availableParallelism(), 4)),
+  threads: String(threads),
 });
 
 interface Parts {
@@ -72,6 +73,7 @@ interface Parts {
   /** Reads staged files only: its failures leave the transaction alone. */
   readonly reader: DuckDBConnection;
   readonly location: string;
+  readonly threads: number;
   readonly failed: (error: unknown) => Error;
   readonly release: () => void;
 }
@@ -80,16 +82,19 @@ class DuckdbWarehouse implements Warehouse {
   readonly dialect = duckdbDialect;
   readonly location: string;
   readonly #parts: Parts;
+  #threads: number;
   /** `broken`: what a statement of it failed with. */
   #transaction: { broken?: Error } | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#threads = parts.threads;
     this.location = parts.location;
   }
 
   async run(sql: string, parameters: readonly Scalar[] = []): Promise<Row[]> {
     try {
+      await this.#useThreads(/^\s*INSERT\b/i.test(sql) ? 1 : this.#parts.threads);
       const [values, types] = await bound(parameters);
       const result = await this.#parts.main.runAndReadAll(sql, values, types);
       return result.getRowObjectsJson() as Row[];
@@ -147,6 +152,16 @@ class DuckdbWarehouse implements Warehouse {
     reader.closeSync();
     instance.closeSync();
     release();
+  }
+
+  /**
+   * Rows are written by one thread: each of several would leave its last row group half full, and the next checkpoint would write them
+   * all again, at the price of the load. What reads and deletes takes all there are.
+   */
+  async #useThreads(threads: number): Promise<void> {
+    if (threads === this.#threads) return;
+    await this.#parts.main.run(`SET threads = ${threads}`);
+    this.#threads = threads;
   }
 
   /** Temporary tables outlive a transaction here. */
