@@ -41,6 +41,12 @@ export interface Dialect {
   dropColumn(table: TableName, column: string): string[];
   /** Makes the columns the table's primary key (NOT NULL), or puts a plain index on them. Nothing where the engine does without. */
   addKey(table: TableName, key: readonly string[], kind: 'primary' | 'index'): string[];
+  /** As `addKey` with `primary`, unless two rows have one key: then nothing, and no failure. */
+  tryKey(table: TableName, key: readonly string[]): string[];
+  /** SQL that gives a row if the table has a primary key; undefined = none ever has. */
+  readonly findKey: ((table: TableName) => string) | undefined;
+  /** A table of which rows were deleted or changed cannot be altered later in the transaction. */
+  readonly altersComeFirst: boolean;
   /** No primary key any more, whatever its name: its columns take nulls from now on, and have a plain index. */
   dropKey(table: TableName, key: readonly string[]): string[];
   /** A table can be moved to another schema at no cost. False: tables of open generations lie beside those whose place they take. */

@@ -47,6 +47,9 @@ export const duckdbDialect: Dialect = {
   dropColumn: (name, dropped) => alter(name, `DROP COLUMN ${quote(dropped)}`),
   // No key is ever declared, see createTable.
   addKey: () => [],
+  tryKey: () => [],
+  findKey: undefined,
+  altersComeFirst: true,
   dropKey: (name, key) => key.flatMap((member) => alter(name, `ALTER COLUMN ${quote(member)} DROP NOT NULL`)),
   // There is no SET SCHEMA: to move a table is to write it again.
   movesBetweenSchemas: false,

@@ -2,7 +2,7 @@
 import { sqlName, unchangedColumn } from '@tapline/columnar';
 import type { TableName } from '../dialects/dialect.js';
 import { isCurrent } from '../tables/own-columns.js';
-import type { TableColumn, WriteMode } from '../tables/shape.js';
+import type { WriteMode } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
 import { foldedRows } from './fold.js';
 import { beginHistory, extendHistory } from './history.js';
@@ -16,20 +16,27 @@ import { insertInto, temporary, withMarker, type Temporary } from './temporary.j
 export async function completeMerge({ warehouse, shape, from, into, replace }: CompleteRequest & { readonly warehouse: Warehouse }): Promise<Pick<WriteReport, 'nulled' | 'keyHeldNull'>> {
   const { dialect } = warehouse;
   const layout = new Layout(shape, dialect.name);
-  const marked = await markedIn(warehouse, layout, from);
-  const nullable = await nullsInKey(warehouse, layout, from);
+  const { marked, nullable, odd } = await look(warehouse, layout, from);
   let nulled: number;
   if (shape.write === 'history') {
     nulled = await extendHistory({ warehouse, layout, events: from, table: into, marked, nullable, replace });
   } else if (replace) {
-    await using folded = await foldedApart({ warehouse, layout, table: from, marked, nullable });
-    // DuckDB cannot commit an ALTER of a table whose rows were deleted before in the transaction; elsewhere `into` may have a key, and rows are put into it.
-    const alterFirst = dialect.name === 'duckdb';
-    if (!alterFirst) await putBack(warehouse, layout, from, folded);
-    await runAll(warehouse, dialect.dropColumn(from, unchangedColumn));
-    if (!alterFirst) await runAll(warehouse, dialect.addKey(from, shape.key, nullable.size === 0 ? 'primary' : 'index'));
-    await warehouse.replaceTable(from, into);
-    if (alterFirst) await putBack(warehouse, layout, into, folded);
+    const unique = nullable.size === 0 && (await getsKey(warehouse, from, shape.key));
+    await using folded = await foldedApart({ warehouse, layout, table: from, marked, nullable, unique, odd });
+    const finish = async (): Promise<void> => {
+      await runAll(warehouse, dialect.dropColumn(from, unchangedColumn));
+      if (!unique) await runAll(warehouse, dialect.addKey(from, shape.key, nullable.size === 0 ? 'primary' : 'index'));
+    };
+    if (dialect.altersComeFirst) {
+      await finish();
+      await warehouse.replaceTable(from, into);
+      await putBack(warehouse, layout, into, folded);
+    } else {
+      // What replaces a table may be written into it row by row, past a key that it has: the rows are as they should be by then.
+      await putBack(warehouse, layout, from, folded);
+      await finish();
+      await warehouse.replaceTable(from, into);
+    }
     return { nulled: folded?.nulled ?? 0, keyHeldNull: nullable.size > 0 };
   } else {
     const marker = needsMarker(shape, marked);
@@ -43,6 +50,14 @@ export async function completeMerge({ warehouse, shape, from, into, replace }: C
   return { nulled, keyHeldNull: nullable.size > 0 };
 }
 
+/** Where each key is there once the key itself says so, at the price of the index that is needed anyway. */
+async function getsKey(warehouse: Warehouse, table: TableName, key: readonly string[]): Promise<boolean> {
+  const { dialect } = warehouse;
+  if (!dialect.findKey) return false;
+  await runAll(warehouse, dialect.tryKey(table, key));
+  return (await warehouse.run(dialect.findKey(table))).length > 0;
+}
+
 /** How the rows of a table are told apart until now. */
 export interface Before {
   readonly write: WriteMode;
@@ -54,12 +69,12 @@ export async function rekeyTable(warehouse: Warehouse, layout: Layout, table: Ta
   const { dialect } = warehouse;
   const { key, write } = layout.shape;
   if (before.write === 'merge') await runAll(warehouse, dialect.dropKey(table, before.key));
-  const nullable = await nullsInKey(warehouse, layout, table);
+  const { nullable, odd } = await look(warehouse, layout, table, false);
   if (write === 'history') {
     await beginHistory({ warehouse, layout, table, wasHistory: before.write === 'history' });
   } else {
     if (before.write === 'history') await warehouse.run(`DELETE FROM ${dialect.table(table)} AS r WHERE NOT r.${isCurrent}`);
-    await using folded = await foldedApart({ warehouse, layout, table, marked: [], nullable });
+    await using folded = await foldedApart({ warehouse, layout, table, marked: [], nullable, unique: false, odd });
     await putBack(warehouse, layout, table, folded);
   }
   await runAll(warehouse, dialect.addKey(table, key, write === 'merge' && nullable.size === 0 ? 'primary' : 'index'));
@@ -73,6 +88,10 @@ interface FoldRequest {
   /** Columns that occur in marks of the table, which has the marker then. */
   readonly marked: readonly string[];
   readonly nullable: ReadonlySet<string>;
+  /** No key is there twice. */
+  readonly unique: boolean;
+  /** There are deletions that do not stay, or marks. */
+  readonly odd: boolean;
 }
 
 interface Folded extends AsyncDisposable {
@@ -85,13 +104,14 @@ interface Folded extends AsyncDisposable {
 }
 
 /** Only keys of several rows, deletions and unknown values are touched: of a copy these are few. Undefined = none. */
-async function foldedApart({ warehouse, layout, table, marked, nullable }: FoldRequest): Promise<Folded | undefined> {
+async function foldedApart({ warehouse, layout, table, marked, nullable, unique, odd }: FoldRequest): Promise<Folded | undefined> {
+  if (unique && !odd) return undefined;
   const t = warehouse.dialect.table(table);
-  const odd = [...(marked.length > 0 ? [`r.${sqlName(unchangedColumn)} IS NOT NULL`] : []), ...(layout.shape.deletes === 'hard' ? [layout.deleted('r')] : [])];
-  const having = ['count(*) > 1', ...odd.map((test) => `max(CASE WHEN ${test} THEN 1 ELSE 0 END) = 1`)].join(' OR ');
+  const isOdd = oddRow(layout, marked.length > 0);
   const keys = await temporary(warehouse, layout.key);
-  const list = layout.key.map(({ name }) => (layout.flavour === 'duckdb' ? `any_value(r.${sqlName(name)})` : `r.${sqlName(name)}`)).join(', ');
-  await insertInto(warehouse, keys, layout.key, `SELECT ${list} FROM ${t} r GROUP BY ${layout.keyOf('r').join(', ')} HAVING ${having}`);
+  const list = layout.key.map(({ name }) => (layout.flavour === 'duckdb' && !unique ? `any_value(r.${sqlName(name)})` : `r.${sqlName(name)}`)).join(', ');
+  const several = `GROUP BY ${layout.keyOf('r').join(', ')} HAVING count(*) > 1${odd ? ` OR max(CASE WHEN ${isOdd} THEN 1 ELSE 0 END) = 1` : ''}`;
+  await insertInto(warehouse, keys, layout.key, `SELECT ${list} FROM ${t} r ${unique ? `WHERE ${isOdd}` : several}`);
   const [found] = await warehouse.run(`SELECT count(*) AS n FROM ${keys.sql}`);
   if (Number(found!['n']) === 0) {
     await keys[Symbol.asyncDispose]();
@@ -120,19 +140,34 @@ async function putBack(warehouse: Warehouse, layout: Layout, table: TableName, f
   await warehouse.run(`INSERT INTO ${t} (${layout.list()}) SELECT ${layout.list('s')} FROM ${folded.rows.sql} s`);
 }
 
-async function markedIn(warehouse: Warehouse, layout: Layout, table: TableName): Promise<string[]> {
+/** A row that cannot stay as it is in what readers see. */
+function oddRow(layout: Layout, hasMarks: boolean): string {
+  const tests = [...(layout.shape.deletes === 'hard' ? [layout.deleted('r')] : []), ...(hasMarks ? [`r.${sqlName(unchangedColumn)} IS NOT NULL`] : [])];
+  return tests.length > 0 ? `(${tests.join(' OR ')})` : 'false';
+}
+
+interface Look {
+  readonly marked: readonly string[];
+  readonly nullable: ReadonlySet<string>;
+  readonly odd: boolean;
+}
+
+/** What there is in a table, in one pass. `log`: it is an open generation's, which has the marker. */
+async function look(warehouse: Warehouse, layout: Layout, table: TableName, log = true): Promise<Look> {
   const t = warehouse.dialect.table(table);
+  const any = (test: string, name: string): string => `max(CASE WHEN ${test} THEN 1 ELSE 0 END) AS ${name}`;
+  const tests = [any(oddRow(layout, log), 'odd'), ...(log ? [any(`r.${sqlName(unchangedColumn)} IS NOT NULL`, 'marks')] : []), ...layout.key.map(({ name }, i) => any(`r.${sqlName(name)} IS NULL`, `k${i}`))];
+  const [found] = await warehouse.run(`SELECT ${tests.join(', ')} FROM ${t} r`);
+  const has = (name: string): boolean => Number(found![name] ?? 0) === 1;
+  return { odd: has('odd'), marked: has('marks') ? await markedIn(warehouse, layout, t) : [], nullable: new Set(layout.key.flatMap(({ name }, i) => (has(`k${i}`) ? [name] : []))) };
+}
+
+async function markedIn(warehouse: Warehouse, layout: Layout, t: string): Promise<string[]> {
   const may = layout.columns.filter(({ name, field, origin }) => (field ?? origin) !== undefined && !layout.shape.key.includes(name));
   if (may.length === 0) return [];
   const marks = `SELECT DISTINCT r.${sqlName(unchangedColumn)} FROM ${t} r WHERE r.${sqlName(unchangedColumn)} IS NOT NULL`;
   const [found] = await warehouse.run(`SELECT ${may.map(({ name }, i) => `max(CASE WHEN ${isMarked('r', name)} THEN 1 ELSE 0 END) AS c${i}`).join(', ')} FROM (${marks}) r`);
   return may.flatMap(({ name }, i) => (Number(found![`c${i}`] ?? 0) === 1 ? [name] : []));
-}
-
-async function nullsInKey(warehouse: Warehouse, layout: Layout, table: TableName): Promise<Set<string>> {
-  const isNull = (column: TableColumn, i: number): string => `max(CASE WHEN r.${sqlName(column.name)} IS NULL THEN 1 ELSE 0 END) AS k${i}`;
-  const [found] = await warehouse.run(`SELECT ${layout.key.map(isNull).join(', ')} FROM ${warehouse.dialect.table(table)} r`);
-  return new Set(layout.key.flatMap(({ name }, i) => (Number(found![`k${i}`] ?? 0) === 1 ? [name] : [])));
 }
 
 async function runAll(warehouse: Warehouse, statements: readonly string[]): Promise<void> {

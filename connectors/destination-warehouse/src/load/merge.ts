@@ -29,8 +29,12 @@ export async function merge({ warehouse, layout, stage, table, marked, nullable 
   const nulled = await tellUnknown({ warehouse, layout, table: stage, marked });
   // What is older goes, and what is still there then is newer. DuckDB rewrites a table's columns for an UPDATE or a MERGE, and not for this.
   await warehouse.run(`DELETE FROM ${t} AS t USING ${s} AS s WHERE ${sameKey} AND NOT (${layout.after('t', 's')})`);
-  const lasting = layout.shape.deletes === 'hard' ? `NOT (${layout.deleted('s')}) AND ` : '';
-  await warehouse.run(`INSERT INTO ${t} (${layout.list()}) SELECT ${layout.list('s')} FROM ${s} AS s WHERE ${lasting}NOT EXISTS (SELECT 1 FROM ${t} AS t WHERE ${sameKey})`);
+  const lasting = layout.shape.deletes === 'hard' ? `NOT (${layout.deleted('s')})` : 'true';
+  const insert = `INSERT INTO ${t} (${layout.list()}) SELECT ${layout.list('s')} FROM ${s} AS s WHERE ${lasting}`;
+  // A key looks each row up as it comes in: a second join of the tables would read all of the large one again.
+  const hasKey = layout.shape.primaryKey && nullable.size === 0 && dialect.findKey !== undefined && (await warehouse.run(dialect.findKey(table))).length > 0;
+  if (hasKey) await warehouse.run(`${insert} ON CONFLICT (${layout.shape.key.map(sqlName).join(', ')}) DO NOTHING`);
+  else await warehouse.run(`${insert} AND NOT EXISTS (SELECT 1 FROM ${t} AS t WHERE ${sameKey})`);
   return nulled;
 }
 

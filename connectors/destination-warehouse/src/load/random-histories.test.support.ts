@@ -30,7 +30,7 @@ interface RunOptions {
 async function run({ seed, place: { warehouse, staging }, form, check }: RunOptions): Promise<void> {
   const random = new Random(seed);
   const source = new ChangingSource(random, 3 + random.below(8));
-  const shape = shapeOf({ ...form, types: changeTypes, key: ['id'] });
+  const shape = shapeOf({ ...form, types: changeTypes, key: ['id'], primaryKey: form.write === 'merge' });
   const writer = new TableWriter({ warehouse, badValues: 'null', run: 'r1' });
   const replaced = new Set<number>();
 
