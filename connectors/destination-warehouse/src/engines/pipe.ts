@@ -1,12 +1,13 @@
 /** A named pipe between the embedded engine, which writes files, and a reader here: nothing lies on disk, and who is faster waits. */
 import { execFile } from 'node:child_process';
-import { closeSync, constants, open, openSync } from 'node:fs';
+import { closeSync, constants, open, openSync, unlinkSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export class Pipe implements AsyncDisposable {
   readonly path: string;
+  #fd: number | undefined;
   #reader: Socket | undefined;
   #opening: Promise<Socket> | undefined;
 
@@ -17,7 +18,10 @@ export class Pipe implements AsyncDisposable {
   /** `path` is not there yet. Undefined where the system has no mkfifo. */
   static async make(path: string): Promise<Pipe | undefined> {
     const made = await new Promise<boolean>((resolve) => execFile('mkfifo', ['-m', '600', path], (error) => resolve(error === null)));
-    return made ? new Pipe(path) : undefined;
+    if (!made) return undefined;
+    const pipe = new Pipe(path);
+    process.once('exit', pipe.#letGo);
+    return pipe;
   }
 
   /** Once: what the writer writes, until it closes its end. */
@@ -41,13 +45,27 @@ export class Pipe implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    process.off('exit', this.#letGo);
     this.#reader?.destroy();
     await rm(this.path, { force: true });
   }
 
+  /** An exiting process waits for its threads: one that waits for the other end of a pipe would never end. */
+  readonly #letGo = (): void => {
+    try {
+      const bothEnds = openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK);
+      unlinkSync(this.path);
+      closeSync(bothEnds);
+      if (this.#fd !== undefined) closeSync(this.#fd);
+    } catch {
+      // It is gone already.
+    }
+  };
+
   async #open(): Promise<Socket> {
     // Waits, in a thread, until the writer has opened its end.
     const fd = await new Promise<number>((resolve, reject) => open(this.path, 'r', (error, opened) => (error ? reject(error) : resolve(opened))));
+    this.#fd = fd;
     this.#reader = new Socket({ fd, readable: true, writable: false });
     return this.#reader;
   }

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Engine } from '@tapline/columnar';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Pipe } from './pipe.js';
@@ -64,5 +66,12 @@ describe('rows on their way into a COPY', () => {
     }
     expect(await leftOver()).toEqual([]);
     expect(await all(select)).toBe(csv);
+  });
+
+  test.each(['in the middle of it', 'before the writer'])('a process that ends %s does end, though a thread of its own waits at the pipe', async (when) => {
+    const program = fileURLToPath(new URL('../../dist/fixtures/exit-in-load.js', import.meta.url));
+    const code = await new Promise((resolve) => spawn(process.execPath, [program, folder, when], { stdio: 'inherit', timeout: 15_000 }).on('exit', resolve));
+    expect(code).toBe(3);
+    expect(await leftOver()).toEqual([]);
   });
 });
