@@ -24,18 +24,32 @@ export async function merge({ warehouse, layout, stage, table, marked, nullable 
   const { dialect } = warehouse;
   const [s, t] = [dialect.table(stage), dialect.table(table)];
   const sameKey = layout.sameKey('s', 't', nullable);
+  // Whoever joins it with a large table should know how small it is.
+  for (const statement of dialect.analyze(stage)) await warehouse.run(statement);
   if (marked.length > 0) await warehouse.run(fillSql(layout, { s, t, sameKey, marked }));
   if (layout.shape.deletes === 'soft') await warehouse.run(keepSql(layout, { s, t, sameKey }));
   const nulled = await tellUnknown({ warehouse, layout, table: stage, marked });
-  // What is older goes, and what is still there then is newer. DuckDB rewrites a table's columns for an UPDATE or a MERGE, and not for this.
-  await warehouse.run(`DELETE FROM ${t} AS t USING ${s} AS s WHERE ${sameKey} AND NOT (${layout.after('t', 's')})`);
-  const lasting = layout.shape.deletes === 'hard' ? `NOT (${layout.deleted('s')})` : 'true';
-  const insert = `INSERT INTO ${t} (${layout.list()}) SELECT ${layout.list('s')} FROM ${s} AS s WHERE ${lasting}`;
-  // A key looks each row up as it comes in: a second join of the tables would read all of the large one again.
-  const hasKey = layout.shape.primaryKey && nullable.size === 0 && dialect.findKey !== undefined && (await warehouse.run(dialect.findKey(table))).length > 0;
-  if (hasKey) await warehouse.run(`${insert} ON CONFLICT (${layout.shape.key.map(sqlName).join(', ')}) DO NOTHING`);
-  else await warehouse.run(`${insert} AND NOT EXISTS (SELECT 1 FROM ${t} AS t WHERE ${sameKey})`);
+  await replaceOlder({ warehouse, layout, stage, table, sameKey, nullable });
   return nulled;
+}
+
+async function replaceOlder({ warehouse, layout, stage, table, sameKey, nullable }: Omit<MergeRequest, 'marked'> & { readonly sameKey: string }): Promise<void> {
+  const { dialect } = warehouse;
+  const [s, t] = [dialect.table(stage), dialect.table(table)];
+  const { key, primaryKey } = layout.shape;
+  const [gone, lasts] = layout.shape.deletes === 'hard' ? [layout.deleted('s'), ` WHERE NOT (${layout.deleted('s')})`] : [undefined, ''];
+  const rows = `(${layout.list()}) SELECT ${layout.list('s')} FROM ${s} AS s`;
+  const deleteOlder = `DELETE FROM ${t} AS t USING ${s} AS s WHERE ${sameKey} AND NOT (${layout.after('t', 's')})`;
+  if (primaryKey && nullable.size === 0 && dialect.findKey && (await warehouse.run(dialect.findKey(table))).length > 0) {
+    // The key looks up each row as it comes in; a join would read the whole of the large table.
+    const set = layout.columns.filter(({ name }) => !key.includes(name)).map(({ name }) => `${sqlName(name)} = excluded.${sqlName(name)}`);
+    await warehouse.run(`INSERT INTO ${t} AS t ${rows}${lasts} ON CONFLICT (${key.map(sqlName).join(', ')}) DO UPDATE SET ${set.join(', ')} WHERE NOT (${layout.after('t', 'excluded')})`);
+    if (gone !== undefined) await warehouse.run(`${deleteOlder} AND ${gone}`);
+    return;
+  }
+  // What is older goes, and what is still there then is newer. DuckDB rewrites a table's columns for an UPDATE or a MERGE, and not for this.
+  await warehouse.run(deleteOlder);
+  await warehouse.run(`INSERT INTO ${t} ${rows}${lasts === '' ? ' WHERE' : `${lasts} AND`} NOT EXISTS (SELECT 1 FROM ${t} AS t WHERE ${sameKey})`);
 }
 
 interface Joined {

@@ -153,7 +153,6 @@ export class TableWriter {
     const columns = withMarker(layout.columns, needsMarker(layout.shape, marked));
     await using stage = await temporary(warehouse, columns);
     await this.#load(stage.name, columns, single);
-    await this.#runAll(warehouse.dialect.analyze(stage.name));
     return await merge({ warehouse, layout: layout.in(warehouse.dialect.name), stage: stage.name, table, marked, nullable });
   }
 
