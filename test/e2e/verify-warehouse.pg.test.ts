@@ -90,11 +90,11 @@ test.each([['duckdb', '', ''], ['postgres18', '?history=scd2', ''], ['postgres18
   },
 );
 
-test('incremental, appended: of several versions of a row the last one counts', async () => {
-  const at = await warehouseWorkspace('postgres18', { seed: `CREATE TABLE t (id int PRIMARY KEY, v text, at int NOT NULL); INSERT INTO t SELECT i, 'one', i FROM generate_series(1, 1000) i` });
+test('incremental, appended: of several versions of a row the last one counts, and a value that came before its column became text reads the same', async () => {
+  const at = await warehouseWorkspace('postgres18', { seed: `CREATE TABLE t (id int PRIMARY KEY, v text, turned int, at int NOT NULL); INSERT INTO t SELECT i, 'one', i, i FROM generate_series(1, 1000) i` });
   const args = ['--mode', 'public.t=incremental:at/append'];
   await synced(at, args);
-  await at.database.query(`UPDATE t SET v = v || '+', at = at + 1000 WHERE id % 3 = 0`);
+  await at.database.query(`ALTER TABLE t ALTER turned TYPE text, ALTER at TYPE bigint; UPDATE t SET v = v || '+', turned = turned || 'x', at = at + 1000 WHERE id % 3 = 0`);
   await synced(at, args);
   expect((await verify(at, { args })).tables).toMatchObject([{ equal: true, source_rows: 1000, destination_rows: 1000 }]);
 });

@@ -24,7 +24,7 @@ export const postgresDigestSql: DigestSql = {
 };
 
 function valueOf({ planned, held }: DigestedColumn): CanonicalValue {
-  const [first, ...earlier] = held.map(heldValue);
+  const [first, ...earlier] = held.map((column) => heldValue(column, planned.type));
   if (!first) return absentValue;
   const delimited = duckdbType(planned.type) === 'VARCHAR';
   const either = (of: (value: CanonicalValue) => string): string =>
@@ -37,8 +37,10 @@ function valueOf({ planned, held }: DigestedColumn): CanonicalValue {
   };
 }
 
-/** Text of the type that the column has: a value that came before its type changed reads as it did then. */
-function heldValue({ name, type }: TableColumn): CanonicalValue {
+/** Text of the type that the column has: a value that came before its type changed reads as it did then, unless it became text. */
+function heldValue({ name, type }: TableColumn, wanted: LogicalType): CanonicalValue {
+  const column = identifier(name);
+  if (wanted.kind === 'text' && type.kind !== 'text') return canonicalValue({ value: `${column}::text`, type: wanted, isText: true }, undefined);
   const json: LogicalType = { kind: 'json', embedded: false };
-  return canonicalValue({ value: identifier(name), type: type.kind === 'array' ? json : type, isText: type.kind === 'text' }, undefined);
+  return canonicalValue({ value: column, type: type.kind === 'array' ? json : type, isText: type.kind === 'text' }, undefined);
 }
