@@ -154,7 +154,7 @@ describe('check and discover', () => {
     expect(JSON.parse(first.stdout)).toMatchObject({ connectionSpecification: { properties: { rows: { type: 'integer' } } } });
     expect(existsSync(cli.path('.cache/tapline/specs'))).toBe(true);
     expect((await cli.run(['spec', shop])).stdout).toBe(first.stdout);
-    expect((await cli.run(['spec'])).stdout).toContain('sources: postgres\ndestinations: s3\n');
+    expect((await cli.run(['spec'])).stdout).toContain('sources: postgres\ndestinations: duckdb, postgres, s3, warehouse\n');
     expect((await cli.run(['spec', 'postgress'])).stderr).toContain("Did you mean 'postgres'");
   });
 });
