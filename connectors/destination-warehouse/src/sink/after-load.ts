@@ -52,9 +52,15 @@ export class AfterLoad {
         });
       } catch (error) {
         const { kind, message } = toConnectorError(error);
-        const told = `statement ${index + 1} of post_sql failed at ${location}: ${message}. What was loaded is committed; correct post_sql, and run again`;
+        const told = `statement ${index + 1} of post_sql failed at ${location}: ${serverSaid(error) ?? message}. What was loaded is committed; correct post_sql, and run again`;
         throw kind === 'transient_error' ? new ConnectorError('transient_error', told, { code: 'post_sql', cause: error }) : configError(told, { code: 'post_sql', cause: error });
       }
     }
   }
+}
+
+/** In the server's own words where they are about the statement itself (SQLSTATE 42: names, syntax, rights), which quote no row. */
+function serverSaid(error: unknown): string | undefined {
+  const cause = (error as { cause?: unknown } | undefined)?.cause as { code?: unknown; message?: unknown } | undefined;
+  return typeof cause?.code === 'string' && /^42[0-9A-Z]{3}$/.test(cause.code) ? `${String(cause.message)} (SQLSTATE ${cause.code})` : undefined;
 }
