@@ -2,6 +2,7 @@
 import { identifier } from '@tapline/postgres-client';
 import type { TableName } from '../dialects/dialect.js';
 import { postgresDialect } from '../dialects/postgres.js';
+import { plainIndexesOf } from './postgres-belongings.js';
 import { attributesOf, primaryKeyOf, relationOf, type RunSql } from './postgres-catalog.js';
 
 const { table } = postgresDialect;
@@ -29,5 +30,9 @@ export async function refillTable(run: RunSql, from: TableName, into: TableName)
   const names = columns.map(({ name }) => identifier(name)).join(', ');
   await run(`INSERT INTO ${table(into)} (${names}) SELECT ${names} FROM ${table(from)}`);
   if (key && !sameKey) await run(`ALTER TABLE ${table(into)} ADD PRIMARY KEY (${key.columns.map(identifier).join(', ')})`);
+  const forms = new Set((await plainIndexesOf(run, target.oid)).map(({ form }) => form));
+  for (const { form, unique } of await plainIndexesOf(run, source.oid)) {
+    if (!forms.has(form)) await run(`CREATE ${unique ? 'UNIQUE ' : ''}INDEX ON ${table(into)}${form}`);
+  }
   await run(`DROP TABLE ${table(from)}`);
 }

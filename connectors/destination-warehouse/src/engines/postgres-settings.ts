@@ -4,6 +4,8 @@ import type { PostgresConfig } from './postgres-config.js';
 
 const ms = (seconds: number): string => String(Math.round(seconds * 1000));
 
+const workMem = 64 * 1024 * 1024;
+
 export interface TransactionOptions {
   readonly config: PostgresConfig;
   readonly applicationName: string;
@@ -29,6 +31,8 @@ export function beginStatement({ config, applicationName }: TransactionOptions):
   const set = Object.entries(settings).map(([name, value]) => `pg_catalog.set_config(${literal(name)}, ${literal(value)}, true)`);
   // What was acknowledged must be on disk, or the source forgets what the warehouse lost.
   set.push(`CASE pg_catalog.current_setting('synchronous_commit') WHEN 'off' THEN pg_catalog.set_config('synchronous_commit', 'on', true) END`);
+  // Folds sort and group whole batches; a setting that is higher was meant.
+  set.push(`CASE WHEN pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < ${workMem} THEN pg_catalog.set_config('work_mem', '64MB', true) END`);
   // A long statement of a writer that is gone ends within seconds, with its locks; only servers on Linux can look.
   set.push(`CASE WHEN pg_catalog.version() LIKE '%linux%' THEN pg_catalog.set_config('client_connection_check_interval', '2000', true) END`);
   set.push(`(SELECT pg_catalog.set_config(name, '0', true) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout')`);
