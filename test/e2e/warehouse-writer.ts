@@ -1,8 +1,15 @@
-/** `destination-warehouse write` without a session, as somebody else's platform runs it: messages of the plain protocol in, states out. */
+/**
+ * `destination-warehouse write` without a session, as somebody else's platform runs it: messages of the plain protocol in, states out.
+ * `startWriter` is the executable; `write` and `attempt` run the same in the test's own process, which starts five times as fast.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
+import { ConfiguredCatalog, exitCodeOf, LineWriter, toConnectorError } from '@tapline/protocol';
+import { Output } from '@tapline/sdk';
+import { destination } from '../../connectors/destination-warehouse/src/destination.js';
 import { until } from '../harness/processes.js';
 import type { TestWarehouse } from '../harness/warehouse.js';
 import { workspaceRoot } from '../services/workspace.js';
@@ -184,10 +191,29 @@ function writtenOf(exitCode: number | null, out: string, err: string): Written {
 }
 
 /** However it ends. */
-export async function attempt(at: TestWarehouse, request: WriteRequest & { readonly lines: string | readonly string[] }): Promise<Written> {
-  const writer = await startWriter(at, request);
-  writer.send(...[request.lines].flat());
-  return writer.end();
+export async function attempt(at: TestWarehouse, { streams, sync, options = {}, lines }: WriteRequest & { readonly lines: string | readonly string[] }): Promise<Written> {
+  const scratch = await mkdtemp(join(tmpdir(), 'tapline-write-'));
+  const stdout = new PassThrough();
+  let out = '';
+  stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  const output = new Output(new LineWriter(stdout));
+  let exitCode = 0;
+  try {
+    await destination.consume!({
+      config: destination.config.parse({ ...at.config, sync_name: sync, staging_dir: scratch, ...options }),
+      catalog: ConfiguredCatalog.parse({ streams: streams.map((stream) => stream.configured) }),
+      session: undefined, input: Readable.from([Buffer.from([lines].flat().join(''))]), output, signal: new AbortController().signal,
+      log: (level, message) => void output.log(level, message),
+    });
+  } catch (error) {
+    exitCode = exitCodeOf(toConnectorError(error));
+    await output.error(error);
+  }
+  const read = new Promise((resolve) => stdout.once('end', resolve));
+  stdout.end();
+  await read;
+  await rm(scratch, { recursive: true, force: true });
+  return writtenOf(exitCode, out, '');
 }
 
 /** Throws where it does not end as it should. */
