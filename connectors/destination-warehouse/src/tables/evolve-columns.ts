@@ -8,7 +8,7 @@ import { columnName, NameSet } from './names.js';
 import { extra as extraColumn, ownNames } from './own-columns.js';
 import type { Roles } from './roles.js';
 import type { TableColumn, TableShape } from './shape.js';
-import { holds, sameType } from './sources.js';
+import { familiesOf, holds, sameType } from './sources.js';
 
 /**
  * What may change in a table that is there. `evolve`: columns are added and widened, a changed type gets a column of its own. `add_only`:
@@ -53,6 +53,10 @@ class Evolution {
   readonly #names: NameSet;
   /** By field. Indices into the columns. */
   readonly #claims = new Map<string, number>();
+  readonly #taken = new Set<number>();
+  /** Of each field, the columns that hold its values now, then those that did. */
+  readonly #families: ReadonlyMap<string, readonly number[]>;
+  readonly #present: ReadonlySet<string>;
   readonly #changes: TableChange[] = [];
   readonly #warnings: string[] = [];
   /** What `freeze` has to say. */
@@ -63,6 +67,8 @@ class Evolution {
     this.#recorded = recorded;
     const columns = recorded?.columns ?? [];
     this.#columns = columns.filter(({ field, origin }) => field !== undefined || origin !== undefined);
+    this.#families = familiesOf(this.#columns);
+    this.#present = new Set(options.plan.columns.map(({ field }) => field));
     this.#names = new NameSet(options.dialect, [...columns.map(({ name }) => name), ...ownNames(options.roles.write), ...options.foreign]);
   }
 
@@ -70,7 +76,7 @@ class Evolution {
     const { plan, fresh } = this.#options;
     // Those that fit go first: a column that one of them takes is not there for the others.
     let left: readonly PlannedColumn[] = plan.columns;
-    if (fresh) left = left.filter((planned) => !this.#take(planned, this.#base(planned)));
+    if (fresh) left = left.filter((planned) => !this.#take(planned, this.#first(planned.field)));
     else {
       left = left.filter((planned) => !this.#take(planned, this.#family(planned).find((i) => sameType(this.#columns[i]!.type, planned.type))));
       left = left.filter((planned) => !this.#take(planned, this.#family(planned).find((i) => holds(this.#columns[i]!.type, planned.type))));
@@ -87,21 +93,20 @@ class Evolution {
   }
 
   /** Columns that hold, or held, the field's values, and that nobody took yet. */
-  #family({ field }: PlannedColumn): number[] {
-    const free = [...this.#columns.keys()].filter((i) => !this.#isTaken(i));
-    const now = free.filter((i) => this.#columns[i]!.field === field);
-    return [...now, ...free.filter((i) => this.#columns[i]!.field !== field && this.#columns[i]!.origin === field)];
+  #family({ field }: PlannedColumn): readonly number[] {
+    return (this.#families.get(field) ?? []).filter((i) => !this.#taken.has(i));
   }
 
   /** The first column that was made for the field. */
-  #base({ field }: PlannedColumn): number | undefined {
-    const index = this.#columns.findIndex((column) => (column.origin ?? column.field) === field);
-    return index === -1 || this.#isTaken(index) ? undefined : index;
+  #first(field: string): number | undefined {
+    const made = (this.#families.get(field) ?? []).filter((i) => (this.#columns[i]!.origin ?? this.#columns[i]!.field) === field);
+    return made.length === 0 ? undefined : Math.min(...made);
   }
 
   #take(planned: PlannedColumn, index: number | undefined): boolean {
-    if (index === undefined) return false;
+    if (index === undefined || this.#taken.has(index)) return false;
     this.#claims.set(planned.field, index);
+    this.#taken.add(index);
     const { fresh } = this.#options;
     if (fresh) this.#columns[index] = { ...this.#columns[index]!, type: planned.type };
     return true;
@@ -136,7 +141,8 @@ class Evolution {
       this.#columns[wide] = { ...before, type };
       this.#take(planned, wide);
     } else {
-      const base = this.#columns.find((column) => (column.origin ?? column.field) === field)?.name ?? planned.name;
+      const first = this.#first(field);
+      const base = first === undefined ? planned.name : this.#columns[first]!.name;
       const name = `${base}__${typeSuffix(type)}`;
       const column = this.#take(planned, this.#abandoned(planned, name)) ? this.#columns[this.#claims.get(field)!]!.name : this.#add(planned, name);
       this.#warnings.push(`stream ${stream}: the field "${field}" was ${from} and is ${told} now; its values go to the column "${String(column)}"`);
@@ -146,11 +152,10 @@ class Evolution {
   /** A column of this name that was made for another field, which does not need it any more, and that holds the type. */
   #abandoned(planned: PlannedColumn, name: string): number | undefined {
     const wanted = new NameSet(this.#options.dialect, [name]);
-    const present = new Set(this.#options.plan.columns.map(({ field }) => field));
     const index = this.#columns.findIndex((column) => wanted.has(column.name));
-    if (index === -1 || this.#isTaken(index)) return undefined;
+    if (index === -1 || this.#taken.has(index)) return undefined;
     const { field, type } = this.#columns[index]!;
-    const needed = field !== undefined && present.has(field) && !this.#claims.has(field);
+    const needed = field !== undefined && this.#present.has(field) && !this.#claims.has(field);
     return !needed && holds(type, planned.type) ? index : undefined;
   }
 
@@ -160,6 +165,7 @@ class Evolution {
     const column: TableColumn = { name, type, field, origin: field };
     this.#columns.push(column);
     this.#claims.set(field, this.#columns.length - 1);
+    this.#taken.add(this.#columns.length - 1);
     if (this.#recorded) this.#changes.push({ kind: 'add', column });
     if (name !== wanted) this.#warnings.push(`stream ${this.#options.stream}: the field "${field}" is written to the column "${name}", because its own name is taken, reserved or too long`);
     return name;
@@ -181,10 +187,6 @@ class Evolution {
       + 'Nothing was written. Take schema=evolve once to let the table follow, or leave the columns out of the sync',
       { code: 'schema_frozen', stream: this.#recorded!.stream },
     );
-  }
-
-  #isTaken(index: number): boolean {
-    return [...this.#claims.values()].includes(index);
   }
 }
 

@@ -359,6 +359,14 @@ describe('key, cursor and mode', () => {
   });
 });
 
+test('a stream of very many columns is planned at once', () => {
+  const fields = (from: number): Fields => Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`c${from + i}`, 'int32']));
+  const began = performance.now();
+  const { shape } = after([fields(0), fields(0), fields(100)]);
+  expect(sourcesOf(shape, declared(fields(100)).plan)).toHaveLength(3100 + own.length);
+  expect(performance.now() - began).toBeLessThan(10_000);
+});
+
 test('a file of an earlier form goes to the columns that were made for its types', () => {
   const before = declared({ n: 'int32', old: 'text' });
   const { shape } = after([{ n: 'int32', old: 'text' }, { n: 'text' }]);

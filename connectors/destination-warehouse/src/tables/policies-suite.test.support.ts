@@ -132,6 +132,8 @@ export function policiesSuite(engine: string, { alterations = false, open }: Pol
       });
     });
 
+    if (alterations) return;
+
     test('a table that was dropped comes back when all of the stream comes anew, a history too', async () => {
       for (const history of ['none', 'scd2'] as const) {
         namespace = `ns${++tests}`;
@@ -152,7 +154,7 @@ export function policiesSuite(engine: string, { alterations = false, open }: Pol
         uuid: (n) => `6f9619ff-8b86-d011-b42d-0000000${String(10_000 + n)}`,
       };
       const form = (): Fields => ({ id: 'int64', ...Object.fromEntries(dice.shuffled(['a', 'b', 'c']).slice(0, 1 + dice.below(3)).map((field) => [field, dice.pick(Object.keys(values))])) });
-      for (const [policy, key] of [['evolve', []], ['evolve', ['id']], ['add_only', ['id']]] as const) {
+      for (const [policy, key] of [['evolve', ['id']], ['add_only', []]] as const) {
         namespace = `ns${++tests}`;
         const model = new Map<number, Readonly<Record<string, Value>>>();
         let n = 0;
@@ -191,8 +193,6 @@ export function policiesSuite(engine: string, { alterations = false, open }: Pol
         }
       }
     });
-
-    if (alterations) return;
 
     describe.each([
       ['between runs', async (before: Fields, first: Step, after: Fields, second: Step, options: RunOptions) => {

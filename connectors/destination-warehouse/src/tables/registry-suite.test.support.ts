@@ -181,11 +181,11 @@ export function registrySuite(engine: string, { open }: RegistrySuite): void {
       expect((await existingRelation(warehouse, shape.table))!.columns.map((column) => column.name).sort()).toEqual(shape.columns.map((column) => column.name).sort());
     });
 
-    test('a thousand streams are named and told apart in no time', async () => {
+    test('a thousand streams are named and told apart at once', async () => {
       const began = performance.now();
       for (let i = 0; i < 1000; i++) registry.declare({ namespace, name: `stream ${'x'.repeat(60)} ${i}` });
       const table = await registry.tableFor({ namespace, name: `stream ${'x'.repeat(60)} 999` });
-      expect(performance.now() - began).toBeLessThan(2000);
+      expect(performance.now() - began).toBeLessThan(10_000);
       expect(table.schema).toBe(namespace);
       expect(() => registry.declare({ namespace: namespace.toUpperCase(), name: 'a' })).not.toThrow();
       const one = await Registry.open(warehouse, { sync, patterns: { schema: namespace } });

@@ -7,7 +7,7 @@ import { generationKey } from '@tapline/columnar';
 import { streamKey, type StreamDescriptor } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
 import type { Warehouse } from '../warehouse.js';
-import { existingRelation } from './existing.js';
+import { existingRelation, existingRelations, type ExistingRelation } from './existing.js';
 import { identity, oneTable, tableOf, tablesOf, type NamePatterns } from './names.js';
 import { movedTable, requireFree, requireOurs } from './ownership.js';
 import { RegistryTables, type RegisteredTable } from './registry-tables.js';
@@ -34,6 +34,11 @@ export class Registry {
   #names = new Map<string, TableName>();
   /** All that are declared have a name. */
   #isNamed = true;
+  /** What the database had, of the schemas that were looked into. */
+  readonly #relations = new Map<string, ExistingRelation>();
+  readonly #looked = new Set<string>();
+  /** Tables whose record this run has written. */
+  readonly #written = new Set<string>();
   /** Tables that were held against the database, with the columns that are not ours. */
   readonly #claimed = new Map<string, readonly string[]>();
 
@@ -118,9 +123,21 @@ export class Registry {
 
   async #tableBefore(key: string, replaced: boolean): Promise<TableShape | undefined> {
     const before = this.shapeOf(key);
-    if (!before || !replaced || this.#claimed.has(identity(before.table, this.#warehouse.dialect)) || (await existingRelation(this.#warehouse, before.table))) return before;
+    if (!before || !replaced || this.#written.has(identity(before.table, this.#warehouse.dialect)) || (await this.#relation(before.table))) return before;
     await this.#remove(before.table);
     return undefined;
+  }
+
+  /** As it was when this run first looked into its schema; tables that this run has written are there. */
+  async #relation(table: TableName): Promise<ExistingRelation | undefined> {
+    const { dialect } = this.#warehouse;
+    if (!this.#looked.has(table.schema)) {
+      const names = [table, ...this.#names.values(), ...this.tables.map(({ shape }) => shape.table)];
+      const unseen = new Set(names.map(({ schema }) => schema).filter((schema) => !this.#looked.has(schema)));
+      for (const [key, relation] of await existingRelations(this.#warehouse, unseen)) this.#relations.set(key, relation);
+      for (const schema of unseen) this.#looked.add(schema);
+    }
+    return this.#relations.get(identity(table, dialect));
   }
 
   #nameOf(key: string): TableName {
@@ -139,9 +156,10 @@ export class Registry {
   }
 
   async #claim(stream: StreamDescriptor, table: TableName, replaced: boolean): Promise<readonly string[]> {
-    const relation = await existingRelation(this.#warehouse, table);
-    const ours = this.#tables.get(identity(table, this.#warehouse.dialect));
     const { location, dialect } = this.#warehouse;
+    const ours = this.#tables.get(identity(table, dialect));
+    if (ours && this.#written.has(identity(table, dialect))) return [];
+    const relation = await this.#relation(table);
     if (!ours || streamKey(ours.shape.stream) !== streamKey(stream)) {
       requireFree(stream, table, { relation, writer: relation && (await this.#stored.writerOf(table)), other: ours?.shape.stream, location });
       return [];
@@ -189,6 +207,7 @@ export class Registry {
     await this.#remove(shape.table);
     await this.#stored.insert(this.#sync, { shape, generation });
     this.#tables.set(key, { shape, generation });
+    this.#written.add(key);
   }
 
   async #remove(table: TableName): Promise<void> {

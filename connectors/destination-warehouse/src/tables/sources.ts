@@ -17,9 +17,10 @@ export interface FileForm {
  * of its field that was made for its type, if there is one. Columns of the file that nobody takes are not in the table (`discard`).
  */
 export function sourcesOf(shape: Pick<TableShape, 'columns'>, plan: ColumnPlan, form: FileForm = {}): ColumnSource[] {
+  const families = familiesOf(shape.columns);
   const taken = new Map<TableColumn, ColumnSource>();
   for (const { field, name, type } of plan.columns) {
-    const column = columnFor(shape.columns.filter((one) => !taken.has(one)), field, type);
+    const column = columnFor((families.get(field) ?? []).map((i) => shape.columns[i]!).filter((one) => !taken.has(one)), type);
     if (column) taken.set(column, { column, from: name, type, lossy: !holds(column.type, type) });
   }
   const inFile = new Set<string>(rowColumns.map(({ name }) => name));
@@ -33,12 +34,21 @@ function ownSource(column: TableColumn, inFile: ReadonlySet<string>): ColumnSour
   return { column, from: own ? column.name : undefined, type: own ? column.type : undefined, lossy: false };
 }
 
-/** The column that takes a field's values of this type. Of several that can, the very type first, then the one that takes them now. */
-export function columnFor(columns: readonly TableColumn[], field: string, type: ColumnType): TableColumn | undefined {
-  const now = columns.filter((column) => column.field === field);
-  const before = columns.filter((column) => column.field !== field && column.origin === field);
-  const family = [...now, ...before];
-  return family.find((column) => sameType(column.type, type)) ?? family.find((column) => holds(column.type, type)) ?? now[0] ?? before[0];
+/** Of a field's columns the one that takes values of this type: the very type first, then one that holds it, then the one that takes them now. */
+const columnFor = (family: readonly TableColumn[], type: ColumnType): TableColumn | undefined =>
+  family.find((column) => sameType(column.type, type)) ?? family.find((column) => holds(column.type, type)) ?? family[0];
+
+/** Of each field, the columns that hold its values now, then those that were made for it: their indices. */
+export function familiesOf(columns: readonly TableColumn[]): ReadonlyMap<string, readonly number[]> {
+  const families = new Map<string, number[]>();
+  const join = (field: string, index: number): void => {
+    const family = families.get(field);
+    if (family) family.push(index);
+    else families.set(field, [index]);
+  };
+  columns.forEach(({ field }, i) => { if (field !== undefined) join(field, i); });
+  columns.forEach(({ field, origin }, i) => { if (origin !== undefined && origin !== field) join(origin, i); });
+  return families;
 }
 
 export const sameType = (a: ColumnType, b: ColumnType): boolean => formatLogicalType(a) === formatLogicalType(b);
