@@ -126,6 +126,9 @@ function versionsSql(layout: Layout, { events: e, touched, marked }: Parts): str
 const listWith = (layout: Layout, alias: string, values: Readonly<Record<string, string>>): string =>
   layout.columns.map(({ name, field }) => (field === undefined && values[name] !== undefined ? `${values[name]} AS ${name}` : `${alias}.${sqlName(name)}`)).join(', ');
 
+/** A record that is the only one of its key, as a version. */
+export const firstVersion = (layout: Layout, alias: string): string => listWith(layout, alias, { [validFrom]: timeOf(layout, alias), [validTo]: 'CAST(NULL AS timestamptz)', [isCurrent]: 'true' });
+
 /** When the record became true. */
 function timeOf(layout: Layout, alias: string): string {
   const of = (name: string): string => `${alias}.${sqlName(name)}`;

@@ -5,7 +5,7 @@ import { postgresAt, scratch, Staging, type Scratch } from './load.test.support.
 import type { Place } from './random-histories.test.support.js';
 import { writerSuite } from './writer-suite.test.support.js';
 
-const seeds = Array.from({ length: Number(process.env['SEEDS'] ?? 2) }, (_, i) => i + 101);
+const seeds = Array.from({ length: Number(process.env['SEEDS'] ?? 1) }, (_, i) => i + 101);
 
 describe.each([18, 14] as const)('PostgreSQL %i', (version) => {
   let folder: Scratch;
@@ -24,5 +24,6 @@ describe.each([18, 14] as const)('PostgreSQL %i', (version) => {
     await folder[Symbol.asyncDispose]();
   });
 
-  writerSuite(() => place, seeds);
+  // The oldest version has the same statements: what it has to show is that it takes them.
+  writerSuite(() => place, seeds, version === 18);
 });

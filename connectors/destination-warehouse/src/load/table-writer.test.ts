@@ -3,7 +3,7 @@ import { duckdbAt, scratch, Staging, type Scratch } from './load.test.support.js
 import type { Place } from './random-histories.test.support.js';
 import { writerSuite } from './writer-suite.test.support.js';
 
-const seeds = Array.from({ length: Number(process.env['SEEDS'] ?? 4) }, (_, i) => i + 1);
+const seeds = Array.from({ length: Number(process.env['SEEDS'] ?? 3) }, (_, i) => i + 1);
 
 describe('DuckDB', () => {
   let folder: Scratch;

@@ -11,14 +11,15 @@ import type { TableName } from '../dialects/dialect.js';
 import type { ColumnSource, TableColumn, TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
 import { mayBeBad, tellBadValues } from './bad-values.js';
-import { completeMerge, rekeyTable, type Before } from './complete.js';
+import { completeMerge } from './complete.js';
 import { foldedRows } from './fold.js';
 import { extendHistory } from './history.js';
 import { Layout } from './layout.js';
 import { metaOfUnknown, needsMarker, wholeRow } from './marks.js';
 import { merge, unknownCount } from './merge.js';
+import { rekeyTable, type Before } from './rekey.js';
 import { stagedRows } from './staged-rows.js';
-import { temporary, withMarker } from './temporary.js';
+import { runAll, temporary, withMarker } from './temporary.js';
 
 export interface TableWriterOptions {
   readonly warehouse: Warehouse;
@@ -83,7 +84,7 @@ export class TableWriter {
     const staged = await this.#look(shape, files);
     if (staged.count === 0) return { rows: 0, nulled: 0, keyHeldNull: false };
     const keyHeldNull = shape.write !== 'append' && staged.nullable.size > 0;
-    if (keyHeldNull && shape.primaryKey && !open) await this.#runAll(this.#options.warehouse.dialect.dropKey(table, shape.key));
+    if (keyHeldNull && shape.primaryKey && !open) await runAll(this.#options.warehouse, this.#options.warehouse.dialect.dropKey(table, shape.key));
     let { nulled } = staged;
     if (shape.write === 'append') nulled += await this.#loadKnown(staged, table);
     else if (open) await this.#load(table, withMarker(staged.layout.columns, true), staged.rows);
@@ -101,7 +102,7 @@ export class TableWriter {
     } else {
       const list = new Layout(shape, warehouse.dialect.name).list();
       await warehouse.run(`INSERT INTO ${warehouse.dialect.table(into)} (${list}) SELECT ${list} FROM ${warehouse.dialect.table(from)}`);
-      await this.#runAll(warehouse.dialect.dropTable(from));
+      await runAll(warehouse, warehouse.dialect.dropTable(from));
     }
     return { nulled: 0, keyHeldNull: false };
   }
@@ -161,7 +162,7 @@ export class TableWriter {
     const columns = withMarker(layout.columns, marked.length > 0);
     await using events = await temporary(warehouse, columns);
     await this.#load(events.name, columns, rows);
-    await this.#runAll(warehouse.dialect.analyze(events.name));
+    await runAll(warehouse, warehouse.dialect.analyze(events.name));
     return await extendHistory({ warehouse, layout: layout.in(warehouse.dialect.name), events: events.name, table, marked, nullable, replace: false });
   }
 
@@ -188,10 +189,6 @@ export class TableWriter {
   async #isEmpty(table: TableName): Promise<boolean> {
     const { warehouse } = this.#options;
     return (await warehouse.run(`SELECT 1 AS one FROM ${warehouse.dialect.table(table)} LIMIT 1`)).length === 0;
-  }
-
-  async #runAll(statements: readonly string[]): Promise<void> {
-    for (const statement of statements) await this.#options.warehouse.run(statement);
   }
 }
 

@@ -35,3 +35,7 @@ export async function insertInto(warehouse: Warehouse, into: Temporary, columns:
 
 export const withMarker = (columns: readonly TableColumn[], marked: boolean): readonly TableColumn[] =>
   (marked && !columns.some(({ name }) => name === unchangedColumn) ? [...columns, marker] : columns);
+
+export async function runAll(warehouse: Warehouse, statements: readonly string[]): Promise<void> {
+  for (const statement of statements) await warehouse.run(statement);
+}
