@@ -1,4 +1,5 @@
 /** `runner verify` against a warehouse: what is equal is found equal in every way of writing, and what differs is named. */
+import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { explain } from '../harness/workspace.js';
 import { availableTypes } from './available-types.js';
@@ -32,7 +33,7 @@ const seed = `CREATE TABLE t (id int PRIMARY KEY, v text, n numeric(10,2), at ti
 const changes = `UPDATE t SET v = v || '!' WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0; INSERT INTO t SELECT i, NULL, NULL, NULL FROM generate_series(3000, 3100) i;
   UPDATE t SET id = id + 10000 WHERE id BETWEEN 10 AND 20; UPDATE t SET n = 'NaN', at = 'infinity' WHERE id = 100; TRUNCATE emptied; INSERT INTO emptied VALUES (1)`;
 
-test.each(['duckdb', 'postgres18', 'postgres14'] as const)('a value of every type is equal at both ends, and what cannot be held counts as equal and is told: %s', async (kind) => {
+test.each(['duckdb', 'postgres14'] as const)('a value of every type is equal at both ends, and what cannot be held counts as equal and is told: %s', async (kind) => {
   const at = await warehouseWorkspace(kind);
   const { seed: types } = matrix(18, await availableTypes(at.database));
   await at.database.query(`${settings} ${types}`);
@@ -64,7 +65,7 @@ describe.each(['duckdb', 'postgres18'] as const)('%s', (kind) => {
     const at = await warehouseWorkspace(kind, { seed });
     const outcome = await at.run(['verify', '--source', at.database.url, '--dest', at.warehouse.uri, '--state-dir', at.stateDir, '--json']);
     expect([outcome.exitCode, JSON.stringify(outcome.messages.at(-1))]).toEqual([78, expect.stringContaining('run it first') as string]);
-    if (at.warehouse.path !== undefined) expect((await at.run(['check', '--dest', at.warehouse.uri])).exitCode).toBe(0);
+    if (at.warehouse.path !== undefined) expect(existsSync(at.warehouse.path)).toBe(false);
   });
 });
 
