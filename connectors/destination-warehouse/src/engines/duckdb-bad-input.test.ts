@@ -197,6 +197,13 @@ describe('disks and memory', () => {
   });
 });
 
+test('names and values that an error quotes are not taken for its words', async () => {
+  await using warehouse = await opened(await fresh());
+  for (const sql of ['SELECT checksum FROM corrupt', "SELECT 'out of memory'::DATE", 'SELECT "encrypt" FROM (SELECT 1 AS a)', "SELECT 1 AS a WHERE 'corrupt' = 1"]) {
+    await expect(warehouse.run(sql), sql).rejects.toMatchObject({ kind: 'system_error' });
+  }
+});
+
 describe('a file that is not there', () => {
   test('is made, with its folder, and nothing lies beside it', async () => {
     const path = join(await fresh(), 'a', 'b.db');

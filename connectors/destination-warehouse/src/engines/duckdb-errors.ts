@@ -14,6 +14,8 @@ export interface ErrorPlace {
 
 interface Rule {
   readonly test: RegExp;
+  /** Also for errors about a name, which they do not quote: a table may be called `corrupt`. */
+  readonly names?: true;
   tell(place: ErrorPlace, match: RegExpExecArray, message: string): ConnectorError;
 }
 
@@ -27,11 +29,16 @@ const rules: readonly Rule[] = [
       transientError(`the DuckDB file ${path} is open in another process${pid ? ` (pid ${pid}, ${program})` : ''}: end it, or let it close the file`, { code: 'locked' }),
   },
   {
-    test: /no space left on device|disk quota exceeded|could not write all bytes|max_temp_directory_size/i,
+    test: /no space left on device|disk quota exceeded|could not write all bytes|failed to offload/i,
     tell: ({ path, scratch }, [word], message) =>
-      message.includes(scratch) || word === 'max_temp_directory_size'
+      message.includes(scratch) || word === 'failed to offload'
         ? config('staging', `the disk is full where ${scratch} lies: free some space, or set staging_dir to another folder. ${retried}`)
         : config('disk_full', `the disk is full: cannot write to the DuckDB file ${path}. Free some space. ${retried}`),
+  },
+  {
+    // Wherever it stands: a commit that fails for memory is told as one that was damaged, or as a checkpoint that failed.
+    test: /out of memory|failed to (?:allocate|pin|reserve)|could not allocate/i,
+    tell: ({ memoryBytes }) => config('memory', `DuckDB needs more memory than the ${Math.floor(memoryBytes / 1_000_000)} MB it has: raise memory_mb, or lower flush_mb, so that a commit holds less. Very wide rows need some 2,000 times their width. ${retried}`),
   },
   { test: /read-only file system/i, tell: ({ path }) => config('not_writable', `cannot write to the DuckDB file ${path}: its disk is mounted read-only`) },
   {
@@ -54,26 +61,34 @@ const rules: readonly Rule[] = [
     tell: ({ path }) => config('damaged', `the log ${path}.wal does not fit its DuckDB file, or is damaged: restore both from a backup, or move the log away if what it holds may be lost`),
   },
   {
-    test: /corrupt|checksum|could not read enough bytes|serialization error|database has been invalidated/i,
+    test: /corrupt|checksum|could not read enough bytes|serialization error/i,
     tell: ({ path }) => config('damaged', `the DuckDB file ${path} is damaged: restore it from a backup, or name another file and load it anew`),
   },
   {
-    test: /^(?:TransactionContext Error: Failed to commit: )?(?:Out of Memory|failed to allocate|could not allocate)/i,
-    tell: ({ memoryBytes }) => config('memory', `DuckDB needs more memory than the ${Math.floor(memoryBytes / 1_000_000)} MB it has: raise memory_mb, or lower flush_mb, so that a commit holds less. ${retried}`),
-  },
-  {
+    names: true,
     test: /^Dependency Error|an index depends on/,
     tell: ({ path }) => config('depended_on', `an index or another table of the DuckDB file ${path} depends on a table that has to change: drop it, and make it again after the run (post_sql)`),
   },
-  { test: /main key table|foreign key/i, tell: ({ path }) => config('depended_on', `a table of the DuckDB file ${path} has a foreign key to one that has to be replaced: drop that table or its key`) },
+  {
+    test: /database has been invalidated/i,
+    tell: ({ path }) => systemError(`DuckDB has given up on ${path} after an earlier error. ${retried}`, { code: 'duckdb_invalidated' }),
+  },
+  {
+    names: true,
+    test: /because this table is main key table/i,
+    tell: ({ path }) => config('depended_on', `a table of the DuckDB file ${path} has a foreign key to one that has to be replaced: drop that table or its key`),
+  },
 ];
 
 /** A {@link ConnectorError} comes back as it is. */
 export function duckdbError(error: unknown, place: ErrorPlace): ConnectorError {
   if (error instanceof ConnectorError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  for (const { test, tell } of rules) {
-    const match = test.exec(message);
+  // Names, values and statements that it quotes are not its own words.
+  const words = message.split(/\n\s*LINE \d+:/, 1)[0]!.replaceAll(/"[^"]*"|'[^']*'/g, "''");
+  const aboutNames = /^(?:Catalog|Binder|Parser) Error/.test(message);
+  for (const { test, names, tell } of rules) {
+    const match = aboutNames && !names ? null : test.exec(words);
     if (match) return withCause(tell(place, match, message), error);
   }
   const kind = /^([A-Z][A-Za-z ]{1,30}) Error:/.exec(message)?.[1] ?? 'unknown';

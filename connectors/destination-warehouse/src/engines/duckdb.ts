@@ -10,6 +10,7 @@ import type { TableName } from '../dialects/dialect.js';
 import type { LoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
 import { duckdbError } from './duckdb-errors.js';
 import { attachFile } from './duckdb-file.js';
+import { MemoryGrant } from './duckdb-memory.js';
 import { replaceTable } from './duckdb-replace.js';
 
 export interface DuckdbOptions {
@@ -17,7 +18,7 @@ export interface DuckdbOptions {
   readonly path: string;
   /** Private: what does not fit into memory is spilled here. */
   readonly scratch: string;
-  /** Default: 256 MB, at most a quarter of what the process may use. */
+  /** Default: 256 MB, at most a quarter of what the process may use; with very wide rows up to 60 percent of that. */
   readonly memoryBytes?: number;
   /** Default: the cores, at most 4. */
   readonly threads?: number;
@@ -35,7 +36,8 @@ export async function openDuckdb(options: DuckdbOptions): Promise<Warehouse> {
   const memoryBytes = Math.floor(options.memoryBytes ?? Math.min(256 * MB, memoryLimit() / 4));
   const threads = options.threads ?? Math.min(availableParallelism(), 4);
   const scratch = join(options.scratch, 'duckdb');
-  const failed = (error: unknown): Error => duckdbError(error, { path, scratch, memoryBytes });
+  const memory = new MemoryGrant(memoryBytes, options.memoryBytes === undefined ? memoryLimit() * 0.6 : memoryBytes);
+  const failed = (error: unknown): Error => duckdbError(error, { path, scratch, memoryBytes: memory.bytes });
   let instance: DuckDBInstance | undefined;
   try {
     await mkdir(scratch, { recursive: true });
@@ -44,7 +46,7 @@ export async function openDuckdb(options: DuckdbOptions): Promise<Warehouse> {
     const [main, reader] = [await instance.connect(), await instance.connect()];
     for (const connection of [main, reader]) await connection.run("SET TimeZone = 'UTC'");
     const release = await attachFile(main, path);
-    return new DuckdbWarehouse({ instance, main, reader, location: path, threads, failed, release });
+    return new DuckdbWarehouse({ instance, main, reader, location: path, threads, memory, failed, release });
   } catch (error) {
     instance?.closeSync();
     throw failed(error);
@@ -74,6 +76,7 @@ interface Parts {
   readonly reader: DuckDBConnection;
   readonly location: string;
   readonly threads: number;
+  readonly memory: MemoryGrant;
   readonly failed: (error: unknown) => Error;
   readonly release: () => void;
 }
@@ -125,6 +128,7 @@ class DuckdbWarehouse implements Warehouse {
   }
 
   async load({ table, columns, select }: LoadRequest): Promise<number> {
+    await this.#grantFor(select);
     const names = columns.map(({ name }) => this.dialect.quote(name)).join(', ');
     const [row] = await this.run(`INSERT INTO ${this.dialect.table(table)} (${names}) ${select}`);
     return Number(row?.['Count'] ?? 0);
@@ -162,6 +166,12 @@ class DuckdbWarehouse implements Warehouse {
     if (threads === this.#threads) return;
     await this.#parts.main.run(`SET threads = ${threads}`);
     this.#threads = threads;
+  }
+
+  /** Reads the sizes of the files that a query names: a failure is the query's to tell. */
+  async #grantFor(select: string): Promise<void> {
+    const { main, reader, memory } = this.#parts;
+    if (await memory.widen(select, async (sql) => (await reader.runAndReadAll(sql)).getRowObjectsJson() as Row[])) await main.run(`SET memory_limit = '${memory.bytes}B'`);
   }
 
   /** Temporary tables outlive a transaction here. */
