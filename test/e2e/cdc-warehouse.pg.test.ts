@@ -3,6 +3,8 @@
  * a run goes on, some between runs; while a copy runs under load; through a TRUNCATE. CHAOS=full takes every engine and form;
  * DIFFERENTIAL_SEED one seed.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { startCdcServer, type CdcServer } from '../chaos/cdc-world.js';
 import { randomOf } from '../chaos/random.js';
@@ -120,6 +122,30 @@ describe('the copy and the stream meet exactly in the merged table', () => {
     await world.copied();
     await succeeded(world.sync());
     expect(await world.damage()).toEqual([]);
+    await world.load.finish();
+    await succeeded(world.sync());
+    expect(await world.finalDamage()).toEqual([]);
+  });
+
+  const refreshes = full ? warehouseKinds.flatMap((kind) => (['hard', 'soft'] as const).flatMap((form) => [1, 2, 4].map((hit) => [kind, form, hit] as const))) : [];
+  test.each(refreshes)('into %s (%s), a full refresh of tables that are followed, killed in its commit %i: readers see the old rows until the new ones are whole, and the changes go on', { timeout: 300_000 }, async (kind, form, hit) => {
+    const world = await createWarehouseCdcWorld(server, { seed: `refresh ${kind} ${form} ${hit}`, pauseMs: 20, largest: 600, writers: 2, kind, form });
+    onTestFinished(() => world.dispose());
+    await world.load.transactions(20);
+    await succeeded(world.sync());
+    await world.copied();
+    const stop = new AbortController();
+    const writing = world.load.write(stop.signal);
+    const marker = join(world.directory, 'fired');
+    const killed = await world.sync({ args: ['--full-refresh', '--retries', '0'], failpoints: [`dest.in_commit@${hit}:kill>${marker}`] });
+    await readFile(marker, 'utf8').catch(() => expect.fail(`the refresh has fewer than ${hit} commits\n${explain(killed)}`));
+    // Whatever of the new rows has come, it is not to be seen: a table is as it was, or whole. They become so one after the other.
+    expect((await world.damage()).filter((what) => !what.startsWith('no moment')), 'right after the crash').toEqual([]);
+    await succeeded(world.sync());
+    stop.abort();
+    await writing;
+    await succeeded(world.sync());
+    expect(await world.damage(), 'after the refresh').toEqual([]);
     await world.load.finish();
     await succeeded(world.sync());
     expect(await world.finalDamage()).toEqual([]);
