@@ -46,10 +46,10 @@ export class TableSteps {
   }
 
   /** Reads what is recorded of the sync's tables, and drops tables of generations that the checkpoint does not name. */
-  async open(record: SyncRecord): Promise<void> {
+  async open(record: SyncRecord, claim: () => Promise<void>): Promise<void> {
     const { warehouse, sync, config } = this.#options;
     this.#registry = await Registry.open(warehouse, { sync, patterns: { schema: config.schema_name, table: config.table_name } });
-    await this.#registry.dropOrphans(new Set(Object.keys(record.open)));
+    await this.#registry.dropOrphans(new Set(Object.keys(record.open)), claim);
   }
 
   configure(schema: StreamSchema): void {

@@ -46,10 +46,11 @@ export class WarehouseSink implements Sink {
 
   async open(): Promise<{ readonly epoch: number; readonly checkpoint: Checkpoint | null; readonly seq: number }> {
     await mkdir(this.#staged, { recursive: true });
-    this.#record = await this.#checkpoints.takeOver();
-    await this.#tables.open(this.#record);
-    if (this.#isOtherSource(this.#record)) for (const state of this.#record.states) this.#retired.add(state);
-    return { epoch: this.#record.epoch, seq: this.#record.seq, checkpoint: checkpointOf(this.#record) };
+    const record = await this.#checkpoints.takeOver();
+    this.#record = record;
+    await this.#tables.open(record, () => this.#checkpoints.claim(record));
+    if (this.#isOtherSource(record)) for (const state of record.states) this.#retired.add(state);
+    return { epoch: record.epoch, seq: record.seq, checkpoint: checkpointOf(record) };
   }
 
   configure(schema: StreamSchema): void {

@@ -165,7 +165,11 @@ export function registrySuite(engine: string, { open }: RegistrySuite): void {
       registry = await reopened();
       expect(registry.openShapeOf(streamKey(stream), 2)).toEqual(planned.shape);
       expect(registry.shapeOf(streamKey(stream))).toEqual(before);
-      await registry.dropOrphans(new Set([`${streamKey(stream)}#2`]));
+      // A writer that was replaced drops nothing: the tables are another's.
+      await expect(registry.dropOrphans(new Set(), () => Promise.reject(new Error('fenced')))).rejects.toThrow('fenced');
+      expect(await existingRelation(warehouse, name(2))).toBeDefined();
+      registry = await reopened();
+      await registry.dropOrphans(new Set([`${streamKey(stream)}#2`]), () => Promise.resolve());
       expect(await existingRelation(warehouse, name(1))).toBeUndefined();
       expect((await reopened()).openShapeOf(streamKey(stream), 1)).toBeUndefined();
       await warehouse.transaction(async () => {

@@ -188,11 +188,15 @@ export class Registry {
     if (shape) await this.#remove(shape.table);
   }
 
-  /** Drops tables of generations that are not open any more, in a transaction of its own. `open`: `generationKey`s that the checkpoint names. */
-  async dropOrphans(open: ReadonlySet<string>): Promise<void> {
+  /**
+   * Drops tables of generations that are not open any more, in a transaction of its own, which begins with `claim`: it rejects where another writer took
+   * over, whose tables they may be. `open`: `generationKey`s that the checkpoint names.
+   */
+  async dropOrphans(open: ReadonlySet<string>, claim: () => Promise<unknown>): Promise<void> {
     const orphans = this.tables.filter(({ shape, generation }) => generation !== undefined && !open.has(generationKey(streamKey(shape.stream), generation)));
     if (orphans.length === 0) return;
     await this.#warehouse.transaction(async () => {
+      await claim();
       for (const { shape: { table } } of orphans) {
         if (await existingRelation(this.#warehouse, table)) for (const statement of this.#warehouse.dialect.dropTable(table)) await this.#warehouse.run(statement);
         await this.#remove(table);
