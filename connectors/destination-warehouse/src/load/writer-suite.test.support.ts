@@ -142,6 +142,22 @@ export function writerSuite(place: () => Place, seeds: readonly number[], whole 
     }
   });
 
+  test('a key that comes back is not there before it went, whatever the clocks say; an empty generation ends what is current', async () => {
+    const shape = await table_({ write: 'history', types: { ...changeTypes, v: 'text' }, key: ['id'], deletes: 'hard' });
+    const at = (n: number, moment: number, data: Values): Values => record([n, 1], { id: 1, _ab_cdc_updated_at: day(moment), ...data });
+    for (const one of [at(1, 1, { v: 'first' }), at(2, 5, { _ab_cdc_deleted_at: day(5) }), at(3, 3, { v: 'again' })]) await write(shape, [one]);
+    const first = { v: 'first', valid_from: millis(1), valid_to: millis(5), is_current: 'false' };
+    const names = ['v', 'valid_from', 'valid_to', 'is_current'];
+    expect(sorted(await rows(shape, names))).toEqual(sorted([first, { v: 'again', valid_from: millis(5), valid_to: null, is_current: 'true' }]));
+    await place().warehouse.transaction(async () => {
+      await make(place().warehouse, openForm(shape), openTable);
+      await writer().complete({ shape, from: openTable, into: table, replace: true });
+    });
+    const left = await rows(shape, names);
+    expect(left.map(({ is_current: current }) => current)).toEqual(['false', 'false']);
+    expect(Number(left.find(({ v }) => v === 'again')!['valid_to'])).toBeGreaterThan(Number(millis(5)));
+  });
+
   test('a value that could not be held is null, and counted; or in quarantine besides; or nothing is written', async () => {
     const shape = await table_({ write: 'append', types: { id: 'int64', amount: 'int32', note: 'text' } });
     const { warehouse } = place();
