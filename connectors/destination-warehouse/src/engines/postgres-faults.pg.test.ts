@@ -1,20 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { toConnectorError } from '@tapline/protocol';
 import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startNetwork } from '../../../../test/services/network.js';
-import { int64, openTestWarehouse, text, type TestWarehouse } from './postgres.test.support.js';
+import { failure, int64, openTestWarehouse, text, type TestWarehouse } from './postgres.test.support.js';
 
 const into = { schema: 's', table: 't' };
 const columns = { id: int64, note: text };
-
-/** What a step rejects with, as a user sees it. */
-const failure = async (step: Promise<unknown>): Promise<{ kind: string; code: string; message: string } | undefined> =>
-  step.then(() => undefined, (error: unknown) => {
-    const { kind, code, message } = toConnectorError(error);
-    return { kind, code, message };
-  });
 
 describe.each([14, 18] as const)('PostgreSQL %i goes wrong', (version) => {
   let database: TestDatabase;
@@ -106,65 +96,6 @@ describe.each([14, 18] as const)('PostgreSQL %i goes wrong', (version) => {
   test('a statement that takes too long is stopped', async () => {
     await using at = await openTestWarehouse(database, { statement_timeout: 0.2 });
     expect(await failure(at.warehouse.run('SELECT pg_catalog.pg_sleep(5)'))).toMatchObject({ kind: 'config_error', code: 'pg_canceled', message: expect.stringContaining('statement_timeout') });
-  });
-
-  describe('the network', () => {
-    const through = async (use: (at: TestWarehouse, network: Awaited<ReturnType<typeof startNetwork>>) => Promise<void>): Promise<void> => {
-      const network = await startNetwork(database);
-      try {
-        await using at = await openTestWarehouse({ ...database, host: network.host, port: network.port });
-        await use(at, network);
-      } finally {
-        await network.stop();
-      }
-    };
-
-    test('is lost in the middle of a load: nothing of it is kept, and the next transaction opens another connection', () =>
-      through(async (at, network) => {
-        const endless = `SELECT i, repeat('x', 100) FROM range(100000000) AS r(i)`;
-        const loading = failure(at.load(into, columns, endless));
-        await sleep(300);
-        network.cut();
-        expect(await loading).toMatchObject({ kind: 'transient_error', code: 'pg_connection_lost' });
-        network.restore();
-        expect(await at.load(into, columns, `SELECT 1, 'x'`)).toBe(1);
-        await expect.poll(count).toBe(1);
-      }));
-
-    test('is lost in the middle of a statement', () =>
-      through(async (at, network) => {
-        const running = failure(at.warehouse.transaction(async () => {
-          await at.warehouse.run(`INSERT INTO s.t VALUES (1, 'x')`);
-          await at.warehouse.run('UPDATE s.t SET note = pg_catalog.pg_sleep(60)::text');
-        }));
-        await sleep(300);
-        network.cut();
-        expect(await running).toMatchObject({ kind: 'transient_error', code: 'pg_connection_lost' });
-        // The server finds out by itself, long before the statement would have ended.
-        const stillThere = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE 'UPDATE s.t SET%' AND pid <> pg_backend_pid()`;
-        await expect.poll(async () => (await database.query(stillThere))[0]!['n'], { timeout: 15_000, interval: 100 }).toBe(0);
-        expect(await count()).toBe(0);
-      }));
-
-    test('is lost between two transactions: nobody notices', () =>
-      through(async (at, network) => {
-        await at.load(into, columns, `SELECT 1, 'x'`);
-        network.cut();
-        network.restore();
-        await at.load(into, columns, `SELECT 2, 'y'`);
-        await database.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'tapline %'`);
-        await at.load(into, columns, `SELECT 3, 'z'`);
-        expect(await count()).toBe(3);
-      }));
-
-    test('takes the answer of a commit away: it is made, and the writer says that it does not know', () =>
-      through(async (at, network) => {
-        network.latency(500);
-        const committing = failure(at.warehouse.transaction(() => at.warehouse.run(`INSERT INTO s.t VALUES (1, 'x')`)));
-        await expect.poll(count, { timeout: 20_000, interval: 20 }).toBe(1);
-        network.cut();
-        expect(await committing).toMatchObject({ kind: 'transient_error', code: 'commit_unknown', message: expect.stringContaining('is found out when the sync runs again') });
-      }));
   });
 
   describe('an older writer hangs in its transaction', () => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogicalType } from '@tapline/catalog';
+import { toConnectorError } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
 import type { Warehouse } from '../warehouse.js';
 import type { PostgresConfig } from './postgres-config.js';
@@ -52,3 +53,10 @@ export async function openTestWarehouse(access: Access, { sync = 's', ...extra }
     },
   };
 }
+
+/** What a step rejects with, as a user sees it. */
+export const failure = async (step: Promise<unknown>): Promise<{ kind: string; code: string; message: string } | undefined> =>
+  step.then(() => undefined, (error: unknown) => {
+    const { kind, code, message } = toConnectorError(error);
+    return { kind, code, message };
+  });
