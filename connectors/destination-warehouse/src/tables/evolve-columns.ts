@@ -53,9 +53,11 @@ class Evolution {
   readonly #names: NameSet;
   /** By field. Indices into the columns. */
   readonly #claims = new Map<string, number>();
+  /** What the claims came to. */
   readonly #taken = new Set<number>();
   /** Of each field, the columns that hold its values now, then those that did. */
   readonly #families: ReadonlyMap<string, readonly number[]>;
+  /** Fields of the plan. */
   readonly #present: ReadonlySet<string>;
   readonly #changes: TableChange[] = [];
   readonly #warnings: string[] = [];
@@ -76,8 +78,10 @@ class Evolution {
     const { plan, fresh } = this.#options;
     // Those that fit go first: a column that one of them takes is not there for the others.
     let left: readonly PlannedColumn[] = plan.columns;
-    if (fresh) left = left.filter((planned) => !this.#take(planned, this.#first(planned.field)));
-    else {
+    if (fresh) {
+      left = left.filter((planned) => !this.#take(planned, this.#first(planned.field)));
+      left = left.filter((planned) => !this.#take(planned, this.#family(planned)[0]));
+    } else {
       left = left.filter((planned) => !this.#take(planned, this.#family(planned).find((i) => sameType(this.#columns[i]!.type, planned.type))));
       left = left.filter((planned) => !this.#take(planned, this.#family(planned).find((i) => holds(this.#columns[i]!.type, planned.type))));
     }
@@ -107,8 +111,7 @@ class Evolution {
     if (index === undefined || this.#taken.has(index)) return false;
     this.#claims.set(planned.field, index);
     this.#taken.add(index);
-    const { fresh } = this.#options;
-    if (fresh) this.#columns[index] = { ...this.#columns[index]!, type: planned.type };
+    if (this.#options.fresh) this.#columns[index] = { ...this.#columns[index]!, type: planned.type };
     return true;
   }
 
@@ -149,14 +152,14 @@ class Evolution {
     }
   }
 
-  /** A column of this name that was made for another field, which does not need it any more, and that holds the type. */
+  /** A column of this name that was made for another field, which does not need it any more, and that holds the type (or takes it). */
   #abandoned(planned: PlannedColumn, name: string): number | undefined {
     const wanted = new NameSet(this.#options.dialect, [name]);
     const index = this.#columns.findIndex((column) => wanted.has(column.name));
     if (index === -1 || this.#taken.has(index)) return undefined;
     const { field, type } = this.#columns[index]!;
     const needed = field !== undefined && this.#present.has(field) && !this.#claims.has(field);
-    return !needed && holds(type, planned.type) ? index : undefined;
+    return !needed && (this.#options.fresh || holds(type, planned.type)) ? index : undefined;
   }
 
   #add({ field, type }: PlannedColumn, wanted: string): string {

@@ -103,7 +103,19 @@ describe.each(cases)('on %s, with schema=%s, however a stream changes', (_name, 
     const dice = new Dice(64);
     for (let round = 0; round < 25; round++) {
       let form = randomForm(dice);
-      const recorded = planTable(undefined, declared(form), { ...base, history: false }).shape;
+      let recorded = planTable(undefined, declared(form), { ...base, history: false }).shape;
+      for (let step = dice.below(4); step > 0; step--) recorded = planTable(recorded, declared(form = nextForm(dice, form)), { ...base, history: false }).shape;
+      // One that takes the table's place has its columns, with the types of now.
+      const next = declared(nextForm(dice, form));
+      const fresh = planTable(recorded, next, { ...base, history: false, open: true, fresh: true, table: { schema: '_tapline', table: 'g3_a_b' } });
+      expect(fresh.changes).toEqual([{ kind: 'create', columns: fresh.shape.columns, key: [], index: [] }]);
+      expect(fresh.shape.columns.map(({ name }) => name)).toEqual(expect.arrayContaining(recorded.columns.map(({ name }) => name)));
+      expect(new Set(fresh.shape.columns.map(({ name }) => (dialect.caseSensitive ? name : name.toLowerCase()))).size).toBe(fresh.shape.columns.length);
+      for (const planned of next.plan.columns) {
+        const column = fresh.shape.columns.find(({ field }) => field === planned.field);
+        if (policy === 'evolve') expect(column).toMatchObject({ type: planned.type });
+        else if (policy === 'add_only') expect(holds(column!.type, planned.type)).toBe(true);
+      }
       let open: TableShape | undefined;
       for (let step = dice.below(5); step >= 0; step--) {
         form = nextForm(dice, form);

@@ -239,6 +239,13 @@ describe('a new generation', () => {
     expect(columns(fresh([{ n: 'int32' }, { n: 'text' }, { n: 'text' }]).shape)).toEqual(['n text', 'n__text text <']);
   });
 
+  test('keeps a column that another field took over', () => {
+    const forms = [{ n: 'int32' }, { n: 'text' }, { n: 'int32', n__text: 'text' }];
+    expect(columns(fresh([...forms, { n: 'int32', n__text: 'text' }]).shape)).toEqual(['n int32', 'n__text text']);
+    expect(columns(fresh([...forms, { n: 'date', n__text: 'uuid' }]).shape)).toEqual(['n date', 'n__text uuid']);
+    expect(columns(fresh([{ n: 'int32' }, { n: 'text' }, { n: 'int32', n__text: 'date' }]).shape)).toEqual(['n int32', 'n__text date']);
+  });
+
   test('takes a key of another type', () => {
     expect(fresh([{ id: 'int32' }, { id: 'uuid' }], {}, merged).shape).toMatchObject({ key: ['id'], primaryKey: true });
   });

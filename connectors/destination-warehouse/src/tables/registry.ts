@@ -68,6 +68,7 @@ export class Registry {
   /** Reads all of this sync's again: after a transaction that was rolled back. */
   async read(): Promise<void> {
     const tables = await this.#stored.read(this.#sync);
+    for (const known of [this.#relations, this.#looked, this.#written, this.#claimed]) known.clear();
     this.#tables = new Map(tables.map((one) => [identity(one.shape.table, this.#warehouse.dialect), one]));
   }
 
