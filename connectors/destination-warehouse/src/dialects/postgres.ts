@@ -16,9 +16,10 @@ const list = (names: readonly string[]): string => names.map(identifier).join(',
 const typeOf = ({ name, type }: NewColumn): string => (name === '_tapline_order' ? 'text COLLATE "C"' : postgresType(type));
 const definition = (column: NewColumn): string => `${identifier(column.name)} ${typeOf(column)}${column.nullable ? '' : ' NOT NULL'}`;
 
-/** IF NOT EXISTS asks for the right to make schemas even where it is there; two that make it at once are one. */
+/** IF NOT EXISTS asks for the right to make schemas even where it is there; two that make it at once are one. Where it is there, tables can be made in it. */
 const createSchema = (schema: string): string => `DO ${literal(`BEGIN
-  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = ${literal(schema).trim()}) THEN CREATE SCHEMA ${identifier(schema)}; END IF;
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = ${literal(schema).trim()}) THEN CREATE SCHEMA ${identifier(schema)};
+  ELSIF NOT pg_catalog.has_schema_privilege(${literal(schema).trim()}, 'CREATE') THEN RAISE insufficient_privilege USING SCHEMA = ${literal(schema).trim()}; END IF;
 EXCEPTION WHEN duplicate_schema OR unique_violation THEN NULL;
 END`)}`;
 
@@ -49,7 +50,11 @@ export const postgresDialect: Dialect = {
     // Its own subtransaction: a statement that fails would end ours. Building the index finds the key that is there twice in one go.
     `DO ${literal(`BEGIN ALTER TABLE ${table(name)} ADD PRIMARY KEY (${list(key)}); EXCEPTION WHEN unique_violation THEN NULL; END`).trim()}`,
   ],
-  findKey: (name) => `SELECT 1 AS one FROM pg_catalog.pg_constraint WHERE conrelid = ${literal(table(name)).trim()}::pg_catalog.regclass AND contype = 'p'`,
+  findKey: (name, key) => {
+    const columns = `(SELECT array_agg(a.attname::text) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))`;
+    const wanted = `ARRAY[${key.map((column) => literal(column)).join(', ')}]::text[]`;
+    return `SELECT 1 AS one FROM pg_catalog.pg_constraint c WHERE c.conrelid = ${literal(table(name)).trim()}::pg_catalog.regclass AND c.contype = 'p' AND ${columns} @> ${wanted} AND ${columns} <@ ${wanted}`;
+  },
   altersComeFirst: false,
   dropKey: (name, key) => [
     dropPrimaryKey(name),

@@ -38,7 +38,7 @@ function bySqlState(state: string, { target, sql, said }: Failure): Known | unde
   if (state === '0A000' && sql === 'BEGIN') return readOnly(database);
   switch (state) {
     case '42501':
-      return config('pg_no_privilege', missingRight(target, sql, about));
+      return config('pg_no_privilege', missingRight(target, sql, said));
     case '42P01':
     case '42703':
     case '3F000':
@@ -112,13 +112,20 @@ const readOnly = (database: string): Known => config('pg_read_only', `database '
 const by = ({ constraint, column }: ServerSaid): string =>
   constraint !== undefined ? ` (${identifier(constraint)})` : column !== undefined ? ` (column ${identifier(column)})` : '';
 
-function missingRight({ user, database }: Target, sql: string, about: string): string {
+function missingRight({ user, database }: Target, sql: string, said: ServerSaid): string {
   const who = identifier(user);
-  const schema = tableOf(sql)?.schema;
-  if (sql.includes('CREATE SCHEMA')) return `user '${user}' may not make a schema in database '${database}': GRANT CREATE ON DATABASE ${identifier(database)} TO ${who};`;
+  const inSchema = (schema: string): string => `user '${user}' may make no table in schema ${identifier(schema)}: GRANT USAGE, CREATE ON SCHEMA ${identifier(schema)} TO ${who};`;
+  if (sql.includes('CREATE SCHEMA')) {
+    if (said.schema !== undefined) return inSchema(said.schema);
+    return `user '${user}' may not make a schema in database '${database}': GRANT CREATE ON DATABASE ${identifier(database)} TO ${who};`;
+  }
   if (/^\s*CREATE TEMP/i.test(sql)) return `user '${user}' may not make temporary tables in database '${database}': GRANT TEMPORARY ON DATABASE ${identifier(database)} TO ${who};`;
+  // A table goes where it may not be made.
+  const moved = / SET SCHEMA "((?:[^"]|"")+)"$/.exec(sql);
+  if (moved) return inSchema(unquoted(moved[1]!));
+  const schema = tableOf(sql)?.schema;
   const rights = schema === undefined ? '' : `GRANT USAGE, CREATE ON SCHEMA ${identifier(schema)} TO ${who}; `;
-  return `user '${user}' may not write ${about}: ${rights}tables that are there must be the user's own (ALTER TABLE … OWNER TO ${who};)`;
+  return `user '${user}' may not write ${aboutOf(sql, said)}: ${rights}tables that are there must be the user's own (ALTER TABLE … OWNER TO ${who};)`;
 }
 
 /** The table that the server named, else the first that the statement does. */

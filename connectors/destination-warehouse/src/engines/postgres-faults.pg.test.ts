@@ -34,7 +34,12 @@ describe.each([14, 18] as const)('PostgreSQL %i goes wrong', (version) => {
     const { dialect } = at.warehouse;
     expect(await failure(at.warehouse.run(dialect.createSchema('mine')))).toMatchObject({ kind: 'config_error', code: 'pg_no_privilege', message: expect.stringContaining(`GRANT CREATE ON DATABASE "${database.name}" TO "${role}";`) });
     expect(await failure(at.make({ schema: 's', table: 'new' }, columns))).toMatchObject({ code: 'pg_no_privilege', message: expect.stringContaining(`GRANT USAGE, CREATE ON SCHEMA "s" TO "${role}";`) });
-    await database.query(`GRANT USAGE, CREATE ON SCHEMA s TO ${role}`);
+    const grantSchema = { kind: 'config_error', code: 'pg_no_privilege', message: expect.stringContaining(`in schema "s": GRANT USAGE, CREATE ON SCHEMA "s" TO "${role}";`) };
+    expect(await failure(at.warehouse.run(dialect.createSchema('s')))).toMatchObject(grantSchema);
+    await database.query(`CREATE SCHEMA IF NOT EXISTS own_${version} AUTHORIZATION ${role}`);
+    await at.make({ schema: `own_${version}`, table: 'g1' }, columns);
+    expect(await failure(at.warehouse.transaction(() => at.warehouse.replaceTable({ schema: `own_${version}`, table: 'g1' }, { schema: 's', table: 'new' })))).toMatchObject(grantSchema);
+    await database.query(`DROP TABLE own_${version}.g1; GRANT USAGE, CREATE ON SCHEMA s TO ${role}`);
     expect(await failure(at.load(into, columns, `SELECT 1, 'x'`))).toMatchObject({ code: 'pg_no_privilege', message: expect.stringContaining('"s"."t"') });
     await database.query(`REVOKE TEMPORARY ON DATABASE ${database.name} FROM PUBLIC`);
     const temporary = dialect.createTemporary('staged', [{ name: 'id', type: int64, nullable: true }]).statements;
