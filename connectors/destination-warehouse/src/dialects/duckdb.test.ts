@@ -22,6 +22,11 @@ describe('tables', () => {
   test('declare types and NOT NULL, and no primary key', () => {
     expect(dialect.createTable(orders, [id, amount], ['id'])).toEqual(['CREATE TABLE _tapline_file."a""b"."or.ders" ("id" BIGINT NOT NULL, "amount" DECIMAL(12,2))']);
   });
+  test('say how our own columns are packed, so that the engine need not find out', () => {
+    const order = { name: '_tapline_order', type: { kind: 'text' }, nullable: false } as const;
+    expect(dialect.createTable(orders, [order], [])).toEqual(['CREATE TABLE _tapline_file."a""b"."or.ders" ("_tapline_order" VARCHAR NOT NULL USING COMPRESSION fsst)']);
+    expect(dialect.createTemporary('s', [order]).statements).toEqual(['CREATE OR REPLACE TEMPORARY TABLE temp.main."s" ("_tapline_order" VARCHAR NOT NULL)']);
+  });
   test('take a new column as one that may be null: the rows that are there have no value', () => {
     expect(dialect.addColumn(orders, id)).toEqual(['ALTER TABLE _tapline_file."a""b"."or.ders" ADD COLUMN "id" BIGINT']);
   });

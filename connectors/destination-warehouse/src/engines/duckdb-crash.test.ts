@@ -33,7 +33,7 @@ const writer = (path: string): string => `
 test('killed in the middle of a commit, again and again, the file holds whole transactions, and all that were told', async () => {
   const path = join(folder, 'killed.db');
   let told = 0;
-  for (let kill = 0; kill < 8; kill++) {
+  for (let kill = 0; kill < 6; kill++) {
     const child = spawn(process.execPath, ['--input-type=module', '-e', writer(path)], { stdio: ['ignore', 'pipe', 'inherit'], cwd: fileURLToPath(new URL('../..', import.meta.url)) });
     const until = told + 2 + (kill % 2);
     for await (const line of createInterface({ input: child.stdout })) {
