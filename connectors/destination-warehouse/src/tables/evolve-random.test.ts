@@ -52,7 +52,7 @@ describe.each(cases)('on %s, with schema=%s, however a stream changes', (_name, 
 
   test('its table is what the changes make of it, columns stay and grow, and every value has its place', () => {
     const dice = new Dice(63);
-    for (let round = 0; round < 25; round++) {
+    for (let round = 0; round < 12; round++) {
       const history = dice.below(3) === 0;
       const stream = history ? { key: ['k'] } : {};
       let shape: TableShape | undefined;
@@ -101,7 +101,7 @@ describe.each(cases)('on %s, with schema=%s, however a stream changes', (_name, 
 
   test('rows of a generation find their columns in the table that they are added to', () => {
     const dice = new Dice(64);
-    for (let round = 0; round < 25; round++) {
+    for (let round = 0; round < 12; round++) {
       let form = randomForm(dice);
       let recorded = planTable(undefined, declared(form), { ...base, history: false }).shape;
       for (let step = dice.below(4); step > 0; step--) recorded = planTable(recorded, declared(form = nextForm(dice, form)), { ...base, history: false }).shape;

@@ -57,7 +57,7 @@ both('on %s', (_name, dialect) => {
 
   test('however odd the streams, each has a table that the engine can hold, its own, and always the same', () => {
     const dice = new Dice(61);
-    for (let round = 0; round < 200; round++) {
+    for (let round = 0; round < 60; round++) {
       const streams = new Map<string, StreamDescriptor>();
       for (let i = 0; i < 12; i++) {
         const stream = { namespace: dice.pick(['public', 'Public', '', 'x'.repeat(70), 'x'.repeat(71), 'pg_a', dice.text()]), name: dice.pick(['orders', 'ORDERS', '', 'é'.repeat(40), 'é'.repeat(41), dice.text(), dice.text()]) };
@@ -92,7 +92,7 @@ both('on %s', (_name, dialect) => {
 
   test('columns of one table never share a name, whatever their fields are called', () => {
     const dice = new Dice(62);
-    for (let round = 0; round < 200; round++) {
+    for (let round = 0; round < 60; round++) {
       const taken = new NameSet(dialect, ['_airbyte_meta']);
       const names: string[] = [];
       for (let i = 0; i < 30; i++) {
