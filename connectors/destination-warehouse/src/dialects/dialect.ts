@@ -43,8 +43,8 @@ export interface Dialect {
   addKey(table: TableName, key: readonly string[], kind: 'primary' | 'index'): string[];
   /** As `addKey` with `primary`, unless two rows have one key: then nothing, and no failure. */
   tryKey(table: TableName, key: readonly string[]): string[];
-  /** SQL that gives a row if the table has a primary key; undefined = none ever has. */
-  readonly findKey: ((table: TableName) => string) | undefined;
+  /** SQL that gives a row if these columns are the table's primary key; undefined = none ever has one. */
+  readonly findKey: ((table: TableName, key: readonly string[]) => string) | undefined;
   /** A table of which rows were deleted or changed cannot be altered later in the transaction. */
   readonly altersComeFirst: boolean;
   /** No primary key any more, whatever its name: its columns take nulls from now on, and have a plain index. */

@@ -76,5 +76,5 @@ async function getsKey(warehouse: Warehouse, table: TableName, key: readonly str
   const { dialect } = warehouse;
   if (!dialect.findKey) return false;
   await runAll(warehouse, dialect.tryKey(table, key));
-  return (await warehouse.run(dialect.findKey(table))).length > 0;
+  return (await warehouse.run(dialect.findKey(table, key))).length > 0;
 }

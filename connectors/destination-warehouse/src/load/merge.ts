@@ -40,7 +40,7 @@ async function replaceOlder({ warehouse, layout, stage, table, sameKey, nullable
   const [gone, lasts] = layout.shape.deletes === 'hard' ? [layout.deleted('s'), ` WHERE NOT (${layout.deleted('s')})`] : [undefined, ''];
   const rows = `(${layout.list()}) SELECT ${layout.list('s')} FROM ${s} AS s`;
   const deleteOlder = `DELETE FROM ${t} AS t USING ${s} AS s WHERE ${sameKey} AND NOT (${layout.after('t', 's')})`;
-  if (primaryKey && nullable.size === 0 && dialect.findKey && (await warehouse.run(dialect.findKey(table))).length > 0) {
+  if (primaryKey && nullable.size === 0 && dialect.findKey && (await warehouse.run(dialect.findKey(table, key))).length > 0) {
     // The key looks up each row as it comes in; a join would read the whole of the large table.
     const set = layout.columns.filter(({ name }) => !key.includes(name)).map(({ name }) => `${sqlName(name)} = excluded.${sqlName(name)}`);
     await warehouse.run(`INSERT INTO ${t} AS t ${rows}${lasts} ON CONFLICT (${key.map(sqlName).join(', ')}) DO UPDATE SET ${set.join(', ')} WHERE NOT (${layout.after('t', 'excluded')})`);

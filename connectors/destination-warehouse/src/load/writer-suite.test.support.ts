@@ -209,6 +209,22 @@ export function writerSuite(place: () => Place, seeds: readonly number[], whole 
     await expect(refused).rejects.toMatchObject({ kind: 'config_error', code: 'null_key', message: expect.stringContaining('sales.orders') });
   });
 
+  test('a table without the key that was declared, or with one that a user made, is merged all the same', async () => {
+    const { warehouse } = place();
+    const { dialect } = warehouse;
+    const types = { id: 'int64', other: 'int64', v: 'text' };
+    const shape = await table_({ write: 'merge', types, key: ['id'], primaryKey: true });
+    const step = async (n: number, v: string): Promise<void> => {
+      await write(shape, [record([n, 1], { id: 1, other: 7, v }), record([n, 2], { id: n, other: n, v: `only ${n}` })]);
+      expect(await valuesIn(shape)).toEqual(new Set([v, ...Array.from({ length: n - 1 }, (_, i) => `only ${i + 2}`)]));
+    };
+    await step(2, 'with its key');
+    for (const statement of dialect.dropKey(table, ['id'])) await warehouse.run(statement);
+    await step(3, 'without');
+    for (const statement of dialect.addKey(table, ['other'], 'primary')) await warehouse.run(statement);
+    await step(4, 'with another');
+  });
+
   test('what nobody tells any more is null with an entry: of a row that is not there, and when a generation completes', async () => {
     const marked = record([1, 1], { id: 1, n: 1, _ab_cdc_lsn: 1, _ab_cdc_updated_at: day(1), note: 'n', _tapline_unchanged: '["body"]' });
     const told = [{ field: 'body', change: 'NULLED', reason: 'SOURCE_RETRIEVAL_ERROR' }];
