@@ -1,4 +1,4 @@
-/** The check of the random load in a warehouse holds against itself: what follows from the trail is flawless, and every flaw that is put in is told. */
+/** The checks of warehouses hold against themselves: what the source did is flawless, and every flaw that is put in is told. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { queryDuckdb } from '../harness/warehouse.js';
 import { testDatabase } from '../services/shared.js';
@@ -6,6 +6,8 @@ import type { TestDatabase } from '../services/test-database.js';
 import { blockSpan, bodyOf, createLoad, deletedStep, padOf, tables, type CdcLoad } from './cdc-load.js';
 import { forms, mergedDamage, type Form } from './warehouse-cdc-verify.js';
 import { chaosWarehouse, type WarehouseKind } from './warehouse-place.js';
+import { damage } from './warehouse-verify.js';
+import { createWarehouseWorld, type WarehouseWorld } from './warehouse-world.js';
 import { trailOf, trailSchema, type Transaction } from './warehouse-trail.js';
 
 let database: TestDatabase;
@@ -89,5 +91,47 @@ describe('the check of the random load in a warehouse', () => {
     ['a deletion that did not close', 'scd2', undefined, `UPDATE public.keyed SET valid_to = NULL WHERE ${any('counter = 4')} AND counter = 4`, /is_current|overlap/],
   ])('tells %s', async (_, form, at, flaw, told) => {
     expect(await check({ kind: 'duckdb', form, flaw, ...(at === undefined ? {} : { upTo: Math.floor(trail.length * at) }) })).toMatch(told);
+  });
+});
+
+describe("the check of the spine's world in a warehouse", () => {
+  const rows = 300;
+  let world: WarehouseWorld;
+  beforeAll(async () => {
+    world = await createWarehouseWorld({ kind: 'duckdb', rows });
+  });
+  afterAll(() => world?.dispose());
+
+  const body = `repeat(md5(id || ':' || 1), 6) AS body`;
+  const own = (name: string) => `lower(lpad(to_hex(i), 32, '0')) AS _tapline_order, '${name}' || i AS _airbyte_raw_id, 1 AS _airbyte_generation_id`;
+  const table = (name: string, id: string, count: number) =>
+    `CREATE TABLE public.${name} AS SELECT id, 1 AS version, ${body}, _tapline_order, _airbyte_raw_id, _airbyte_generation_id FROM (SELECT ${id} AS id, ${own(name)} FROM generate_series(1, ${count}) AS g(i)) AS rows`;
+  const whole = ['CREATE SCHEMA public', table('events', 'i', rows), table('latest', 'i', rows), table('keyed', 'i', rows / 2), table('heap', `i % ${rows / 3}`, rows / 2)];
+  const again = (name: string, where = 'true', version = 1) =>
+    `INSERT INTO public.${name} SELECT id, ${version}, repeat(md5(id || ':' || ${version}), 6), 'f' || substr(_tapline_order, 2), _airbyte_raw_id || 'x', _airbyte_generation_id FROM public.${name} WHERE id = 7 AND ${where}`;
+
+  test.each<[flaw: string, sql: string | undefined, told: RegExp | undefined]>([
+    ['nothing where nothing is wrong', undefined, undefined],
+    ['a version that is there twice', again('events'), /more than once/],
+    ['a row that is there twice', again('latest'), /keys are there more than once/],
+    ['a row of a refreshed table that is there twice', again('keyed'), /keys are there more than once/],
+    ['a row without a key that is there twice', again('heap'), /heap: 15\d rows in the warehouse/],
+    ['a row that is missing', 'DELETE FROM public.latest WHERE id = 7', /latest: 299 rows/],
+    ['a version that is missing', 'DELETE FROM public.events WHERE id = 7', /events: 299 keys/],
+    ['a version that the source does not have', again('events', 'true', 2), /last version in the warehouse is not/],
+    ['an older version behind a newer one', again('events', 'true', 0), /before an older one/],
+    ['a row of another version', `UPDATE public.latest SET version = 2, body = repeat(md5(id || ':' || 2), 6) WHERE id = 7`, /as many rows.*but others/],
+    ['values of another row', `UPDATE public.keyed SET body = repeat(md5('8:1'), 6) WHERE id = 7`, /body is not theirs/],
+    ['rows of two generations', 'UPDATE public.heap SET _airbyte_generation_id = 2 WHERE id = 7', /2 generations are visible/],
+    ['an order that repeats', `UPDATE public.events SET _tapline_order = (SELECT _tapline_order FROM public.events WHERE id = 8) WHERE id = 7`, /_tapline_order repeats/],
+    ['a table that is missing', 'DROP TABLE public.events', /not in the warehouse at all/],
+    ['a table of a generation that nobody goes on with', 'CREATE SCHEMA _tapline; CREATE TABLE _tapline.g2_keyed (id int)', /was left behind/],
+  ])('tells %s', async (_, flaw, told) => {
+    const at = await chaosWarehouse('duckdb');
+    onTestFinished(() => at.dispose());
+    await queryDuckdb(String(at.config['path']), ['BEGIN', ...whole, ...(flaw ? [flaw] : []), 'COMMIT'].join(';\n'));
+    const found = [...(await damage(world.database, at)), ...(await at.leftovers())].join('\n');
+    if (told) expect(found).toMatch(told);
+    else expect(found).toBe('');
   });
 });
