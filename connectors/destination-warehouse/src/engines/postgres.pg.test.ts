@@ -6,6 +6,7 @@ import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Warehouse } from '../warehouse.js';
+import type { PostgresConfig } from './postgres-config.js';
 import { openPostgres } from './postgres.js';
 
 const text: LogicalType = { kind: 'text' };
@@ -16,9 +17,9 @@ describe.each([14, 18] as const)('PostgreSQL %i as a warehouse', (version) => {
   let scratch: string;
   let warehouse: Warehouse;
   const logs: string[] = [];
-  const open = (sync = 's'): Promise<Warehouse> => openPostgres({
-    config: { host: database.host, port: database.port, user: database.user, password: database.password, database: database.name },
-    sync, scratch, log: (_level, message) => void logs.push(message),
+  const open = (extra: PostgresConfig = {}): Promise<Warehouse> => openPostgres({
+    config: { host: database.host, port: database.port, user: database.user, password: database.password, database: database.name, ...extra },
+    sync: 's', scratch, log: (_level, message) => void logs.push(message),
   });
 
   beforeAll(async () => {
@@ -103,5 +104,24 @@ describe.each([14, 18] as const)('PostgreSQL %i as a warehouse', (version) => {
       throw new Error('enough');
     })).rejects.toThrow('enough');
     expect(await warehouse.run('SELECT * FROM s.t')).toEqual([]);
+  });
+
+  test('the session bears a name and the sync, as the server shows it, and pins what values go by, for its transaction only', async () => {
+    await using named = await open({ application_name: `läden ${'x'.repeat(80)}` });
+    const [row] = await named.run(`SELECT pg_catalog.current_setting('application_name') AS name, pg_catalog.current_setting('DateStyle') AS dates, pg_catalog.current_setting('search_path') AS path`);
+    expect(row).toEqual({ name: expect.stringMatching(/^l.den x{34} [0-9a-f]{8}$/), dates: 'ISO, MDY', path: '' });
+  });
+
+  test('what a role has set for itself does not matter', async () => {
+    const role = `odd_${database.name}`;
+    await database.query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD 'pw'; ALTER ROLE ${role} SET default_transaction_read_only = on; ALTER ROLE ${role} SET default_transaction_isolation = 'serializable';
+      ALTER ROLE ${role} SET DateStyle = 'SQL, DMY'; ALTER ROLE ${role} SET TimeZone = 'Asia/Tokyo'; ALTER ROLE ${role} SET synchronous_commit = off; ALTER ROLE ${role} SET idle_session_timeout = '50ms'; ALTER ROLE ${role} SET search_path = s`);
+    await using odd = await open({ user: role, password: 'pw' });
+    await make('dates', { day: { kind: 'date' } });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await odd.transaction(() => odd.load({ table: { schema: 's', table: 'dates' }, columns: [{ name: 'day', type: { kind: 'date' } }], select: `SELECT DATE '2026-02-01'` }));
+    expect(await odd.run(`SELECT day, pg_catalog.current_setting('synchronous_commit') AS sync, pg_catalog.current_setting('transaction_isolation') AS isolation FROM s.dates`)).toEqual([{ day: '2026-02-01', sync: 'on', isolation: 'read committed' }]);
+    await odd[Symbol.asyncDispose]();
+    await database.query(`DROP ROLE ${role}`);
   });
 });

@@ -27,7 +27,7 @@ export interface OpenPostgresOptions {
 
 /** Connects. Rejects with a ConnectorError that says what to do. */
 export async function openPostgres({ config, sync, scratch, log, memoryBytes }: OpenPostgresOptions): Promise<PostgresWarehouse> {
-  const applicationName = `${(config.application_name ?? process.env['PGAPPNAME']) || 'tapline'} ${sync8(sync)}`;
+  const applicationName = nameOfSession((config.application_name ?? process.env['PGAPPNAME']) || 'tapline', sync);
   const options: SessionOptions = { config, applicationName, log };
   const session = await PostgresSession.open(options);
   let version: number;
@@ -43,6 +43,9 @@ export async function openPostgres({ config, sync, scratch, log, memoryBytes }: 
 
 /** How long a statement waits for an older writer of the same sync. */
 const takeOverMs = 2000;
+
+/** A writer knows another of its sync by it: it must be as the server shows it, in ASCII and at most 63 bytes. */
+const nameOfSession = (name: string, sync: string): string => `${name.replace(/[^\x20-\x7e]/g, '?').slice(0, 40)} ${sync8(sync)}`;
 
 interface Parts {
   readonly session: PostgresSession;
