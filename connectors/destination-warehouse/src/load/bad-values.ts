@@ -5,7 +5,7 @@ import type { ColumnType, NewColumn, TableName } from '../dialects/dialect.js';
 import { ownSchema } from '../tables/names.js';
 import type { Warehouse } from '../warehouse.js';
 import type { Layout } from './layout.js';
-import type { TableWriterOptions } from './table-writer.js';
+import type { TableWriterOptions } from './requests.js';
 
 const text: ColumnType = { kind: 'text' };
 export const quarantine: TableName = { schema: ownSchema, table: '_tapline_quarantine' };

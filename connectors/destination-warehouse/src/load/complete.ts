@@ -8,7 +8,7 @@ import { extendHistory, firstVersion } from './history.js';
 import { Layout } from './layout.js';
 import { needsMarker } from './marks.js';
 import { merge } from './merge.js';
-import type { CompleteRequest, WriteReport } from './table-writer.js';
+import type { CompleteRequest, WriteReport } from './requests.js';
 import { insertInto, runAll, temporary, withMarker } from './temporary.js';
 
 /** Of `merge` and `history`. */

@@ -12,7 +12,7 @@ import { applyChanges, creationOf } from '../tables/changes.js';
 import { ownColumns } from '../tables/own-columns.js';
 import type { ColumnSource, TableColumn, TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
-import type { LoadFile } from './table-writer.js';
+import type { LoadFile } from './requests.js';
 
 export interface Scratch extends AsyncDisposable {
   readonly path: string;

@@ -6,7 +6,7 @@ import type { ColumnSource } from '../tables/shape.js';
 import { nulledEntry, withChanges } from './changes.js';
 import { deletedAt, type Layout } from './layout.js';
 import { wholeRow } from './marks.js';
-import type { LoadFile } from './table-writer.js';
+import type { LoadFile } from './requests.js';
 
 const meta = '_airbyte_meta';
 

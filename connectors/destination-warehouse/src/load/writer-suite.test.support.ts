@@ -5,7 +5,8 @@ import type { ColumnSource, TableShape } from '../tables/shape.js';
 import { changeTypes } from './changes.test.support.js';
 import { make, openForm, Random, rowsIn, shapeOf, sorted, table, typed, type ShapeOptions, type Values } from './load.test.support.js';
 import { deletionsKept, generationsMerged, historiesKept, type Place } from './random-histories.test.support.js';
-import { TableWriter, type LoadFile, type TableWriterOptions, type WriteReport } from './table-writer.js';
+import type { LoadFile, TableWriterOptions, WriteReport } from './requests.js';
+import { TableWriter } from './table-writer.js';
 
 const openTable: TableName = { schema: 'sales', table: '_tapline_open' };
 const day = (n: number): string => new Date(Date.UTC(2026, 0, n)).toISOString();
