@@ -15,8 +15,8 @@ import { warehouseWorkspace, type WarehouseWorkspace } from './warehouse-workspa
 
 /** A source that costs nothing to start: so many rows of `items`. */
 const rows = (count: number, more = ''): string => `for (let id = 1; id <= ${count}; id++) record({ id, word: 'name ' + id${more} }); state({ id: ${count} }); status('COMPLETE');`;
-/** 20 MB that no compression makes smaller. */
-const fat = rows(20_000, `, body: require('node:crypto').randomBytes(500).toString('hex')`);
+/** 12 MB, which no compression makes less than six. */
+const fat = rows(12_000, `, body: require('node:crypto').randomBytes(500).toString('hex')`);
 const isRoot = process.getuid?.() === 0;
 
 const message = (outcome: Outcome): string => outcome.summary?.error?.message ?? outcome.stderr;
@@ -137,17 +137,24 @@ describe('duckdb', () => {
     expect(await queryDuckdb(join(small, 'house.db'), 'SELECT count(*) AS n FROM items')).toEqual([{ n: '100' }]);
     execFileSync('mount', ['-o', 'remount,size=200m', small]);
     ended(await sync(dest), 0);
-    expect(await queryDuckdb(join(small, 'house.db'), 'SELECT count(*) AS n, count(DISTINCT id) AS d FROM items')).toEqual([{ n: '20000', d: '20000' }]);
+    expect(await queryDuckdb(join(small, 'house.db'), 'SELECT count(*) AS n, count(DISTINCT id) AS d FROM items')).toEqual([{ n: '12000', d: '12000' }]);
+  });
+
+  test('an option that is none, or has no such value, is 78 before anything is touched', async () => {
+    const { at, sync } = await bad('duckdb');
+    for (const [query, words] of [['deletes=maybe', /deletes/], ['bad_value=null', /bad_values/]] as const) ended(await sync(['--dest', `${at.warehouse.uri}?${query}`]), 78, words);
+    expect(await at.warehouse.query(`SELECT count(*) AS n FROM information_schema.tables WHERE table_schema = '_tapline'`)).toEqual([{ n: '0' }]);
   });
 });
 
 describe('postgres18', () => {
   test('a wrong port, password or database says so, and never the password', async () => {
     const { at, sync } = await bad('postgres18');
+    const impatient = await at.destConfig({ start_timeout: 0 });
     const wrong = (change: (url: URL) => void) => {
       const url = new URL(at.warehouse.uri);
       change(url);
-      return sync(['--dest', url.href]);
+      return sync(['--dest', url.href, ...impatient]);
     };
     const closed = await freePort();
     const port = await wrong((url) => (url.port = String(closed)));
@@ -170,7 +177,7 @@ describe('postgres18', () => {
     const dest = ['--dest', url.href];
     ended(await sync(dest), 78, /schema/, /GRANT CREATE ON DATABASE/);
     await at.warehouse.query(`GRANT CREATE ON DATABASE ${name} TO ${name}`);
-    ended(await sync(dest), 78, /public/, /GRANT CREATE ON SCHEMA/);
+    ended(await sync(dest), 78, /GRANT USAGE, CREATE ON SCHEMA "public"/);
     await at.warehouse.query(`GRANT CREATE ON SCHEMA public TO ${name}`);
     ended(await sync(dest), 0);
     expect(await count()).toBe(100);
@@ -231,7 +238,7 @@ describe('postgres18', () => {
     expect(await count()).toBe(100);
     execFileSync('mount', ['-o', 'remount,size=200m', small]);
     ended(await sync(), 0);
-    expect(await at.warehouse.query('SELECT count(*) AS n, count(DISTINCT id) AS d FROM public.items')).toEqual([{ n: '20000', d: '20000' }]);
+    expect(await at.warehouse.query('SELECT count(*) AS n, count(DISTINCT id) AS d FROM public.items')).toEqual([{ n: '12000', d: '12000' }]);
   });
 });
 
@@ -245,8 +252,6 @@ describe.each(['duckdb', 'postgres18'] as readonly WarehouseKind[])('%s', (kind)
     await at.warehouse.query(`DROP TABLE ${table}; CREATE VIEW ${table} AS SELECT 1 AS id`);
     ended(await sync(), 78, new RegExp(table.replace('.', '"?\\."?')), /view/i);
     expect(await at.warehouse.query(`SELECT * FROM ${table}`)).toEqual([{ id: 1 }]);
-    ended(await sync(await at.destConfig({ table_name: 'raw_{stream}' })), 0);
-    expect(await rowsIn(at.warehouse, home, 'raw_items', '"id"')).toHaveLength(100);
   });
 
   test('a table of ours that somebody changed by hand: a column taken away is told, or made good, never a wrong value', async () => {
@@ -273,11 +278,5 @@ describe.each(['duckdb', 'postgres18'] as readonly WarehouseKind[])('%s', (kind)
       expect(await at.warehouse.query(`SELECT obj_description('public.items'::regclass) AS comment, has_table_privilege('public', 'public.items', 'SELECT') AS granted`)).toEqual([{ comment: 'ours', granted: true }]);
     }
     expect(await count()).toBe(60);
-  });
-
-  test('an option that is none, or has no such value, is 78 before anything is touched', async () => {
-    const { at, sync } = await bad(kind);
-    for (const [query, words] of [['deletes=maybe', /deletes/], ['bad_value=null', /bad_values/]] as const) ended(await sync(['--dest', `${at.warehouse.uri}?${query}`]), 78, words);
-    expect(await at.warehouse.query(`SELECT count(*) AS n FROM information_schema.tables WHERE table_schema = '_tapline'`)).toEqual([{ n: '0' }]);
   });
 });
