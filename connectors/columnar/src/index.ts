@@ -7,6 +7,7 @@ export { fenced } from './commit/fenced.js';
 export { generationKey, parseGenerationKey, parseHead } from './commit/head.js';
 export { planGenerations, replacedNow, retiredStates, type Completion, type Generations } from './commit/plan-commit.js';
 export { columnHashes, holds, keyHash, keyValues, rowHash, type DigestColumn } from './digest/canonical-sql.js';
+export { answerDigest, type Ask, type DigestDestination } from './digest/answer-digest.js';
 export { digestLake, type DigestLakeOptions } from './digest/digest-lake.js';
 export type { LocalCopy } from './digest/table-digest.js';
 export { writeColumnar } from './ingest/write-columnar.js';

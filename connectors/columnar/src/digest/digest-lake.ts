@@ -1,11 +1,10 @@
 /** The tool `digest` of a lake: what `runner verify` asks, answered out of the files that readers see. */
 import { join } from 'node:path';
-import {
-  configError, DigestRequest, streamKey, systemError, toConnectorError, transientError, type ConfiguredCatalog, type DigestAnswer,
-} from '@tapline/protocol';
+import { configError, streamKey, systemError, transientError, type ConfiguredCatalog, type DigestAnswer, type RowDigest } from '@tapline/protocol';
 import { entriesOf } from '../commit/long-list.js';
 import type { ObjectStore } from '../commit/object-store.js';
 import { Engine } from '../convert/engine.js';
+import { answerDigest, type Ask, type DigestDestination } from './answer-digest.js';
 import { holds } from './canonical-sql.js';
 import { LakeMoved, TableDigest, type TableSource } from './table-digest.js';
 import { readHead, visibleFiles } from './visible-files.js';
@@ -19,18 +18,15 @@ export interface DigestLakeOptions {
   readonly fetch: TableSource['fetch'];
 }
 
-type Ask<Name extends DigestRequest['ask']> = Extract<DigestRequest, { readonly ask: Name }>;
-
-const answersAtOnce = 1_000;
 const attempts = 3;
 
 export async function* digestLake(options: DigestLakeOptions, requests: AsyncIterable<unknown>): AsyncGenerator<DigestAnswer, void, undefined> {
   await using engine = new Engine({ directory: join(options.scratch, 'digest') });
-  const digest = new LakeDigest(options, engine);
-  for await (const request of requests) yield* digest.answer(DigestRequest.parse(request));
+  yield* answerDigest(new LakeDigest(options, engine), requests);
 }
 
-class LakeDigest {
+class LakeDigest implements DigestDestination {
+  readonly holds = holds;
   readonly #options: DigestLakeOptions;
   readonly #engine: Engine;
   /** The stream whose files were read last: its rows are asked for next. */
@@ -41,45 +37,22 @@ class LakeDigest {
     this.#engine = engine;
   }
 
-  async *answer(request: DigestRequest): AsyncGenerator<DigestAnswer, void, undefined> {
-    switch (request.ask) {
-      case 'open':
-        return yield { is: 'opened', holds, states: await this.#states() };
-      case 'states':
-        return yield { is: 'states', states: await this.#states() };
-      case 'behind':
-        return yield { is: 'behind', bytes: null };
-      default:
-        try {
-          yield* request.ask === 'ranges' ? this.#ranges(request) : this.#rows(request);
-        } catch (thrown) {
-          const { kind, message } = toConnectorError(thrown);
-          yield { is: 'failed', kind, message };
-        }
-    }
-  }
-
-  async #states(): Promise<string[]> {
+  async states(): Promise<readonly string[]> {
     return entriesOf((await readHead(this.#options.store, this.#options.sync)).states);
   }
 
-  async *#ranges(request: Ask<'ranges'>): AsyncGenerator<DigestAnswer, void, undefined> {
+  async ranges(request: Ask<'ranges'>) {
     const { table, notes } = await this.#load(request);
-    const { ranges, nulled } = await table.ranges(request.bits);
-    for (let at = 0; at < ranges.length; at += answersAtOnce) yield { is: 'ranges', ranges: ranges.slice(at, at + answersAtOnce) };
-    yield { is: 'done', nulled, notes: [...notes] };
+    return { ...(await table.ranges(request.bits)), notes };
   }
 
-  async *#rows(request: Ask<'rows'>): AsyncGenerator<DigestAnswer, void, undefined> {
+  async rows(request: Ask<'rows'>): Promise<readonly RowDigest[]> {
     if (this.#loaded?.key !== streamKey(request.stream)) await this.#load(request);
-    let rows;
     try {
-      rows = await this.#loaded!.table.rows(request.bits, request.ranges);
+      return await this.#loaded!.table.rows(request.bits, request.ranges);
     } catch (error) {
       throw error instanceof LakeMoved ? moved(streamKey(request.stream), error) : error;
     }
-    for (let at = 0; at < rows.length; at += answersAtOnce) yield { is: 'rows', rows: rows.slice(at, at + answersAtOnce) };
-    yield { is: 'done' };
   }
 
   async #load({ stream, before }: Ask<'ranges'> | Ask<'rows'>) {

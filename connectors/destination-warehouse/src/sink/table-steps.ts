@@ -103,7 +103,7 @@ export class TableSteps {
   async #fill({ stream, generation, replaces, files }: Extract<Step, { readonly do: 'fill' }>): Promise<void> {
     const key = streamKey(stream);
     let shape = this.#tables.openShapeOf(key, generation);
-    const table = shape?.table ?? openTableName({ ...this.#named, stream, generation, table: await this.#tables.tableFor(stream, { replaced: replaces }) });
+    const table = shape?.table ?? (await this.#openTable(stream, generation, replaces));
     for (const schema of this.#schemasOf(key, files)) {
       // Where it is made it takes the names of the table whose place it will take, and the new types if that leaves.
       const planned = planTable(shape ?? this.#tables.shapeOf(key), schema, { ...this.#planOptions(table, files), open: true, fresh: replaces && shape === undefined });
@@ -112,6 +112,13 @@ export class TableSteps {
     }
     await this.#tables.saveOpen(generation, shape!);
     await this.#load(shape!, files, true);
+  }
+
+  /** What stands in the way of where its rows will be seen is told before they are copied. */
+  async #openTable(stream: StreamDescriptor, generation: number, replaced: boolean): Promise<TableName> {
+    const table = await this.#tables.tableFor(stream, { replaced });
+    await ensureSchema(this.#options.warehouse, table.schema);
+    return openTableName({ ...this.#named, stream, generation, table });
   }
 
   async #complete(stream: StreamDescriptor, generation: number, replace: boolean): Promise<void> {

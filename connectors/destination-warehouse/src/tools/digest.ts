@@ -2,9 +2,8 @@
 import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  configError, DigestRequest, streamKey, systemError, toConnectorError, type ConfiguredStream, type ConnectorError, type DigestAnswer,
-} from '@tapline/protocol';
+import { answerDigest, type Ask, type DigestDestination } from '@tapline/columnar';
+import { configError, streamKey, systemError, type ConfiguredStream, type ConnectorError, type DigestAnswer, type Holds, type RowDigest } from '@tapline/protocol';
 import type { ToolContext } from '@tapline/sdk';
 import type { Config } from '../config.js';
 import { openWarehouse } from '../open-warehouse.js';
@@ -13,8 +12,6 @@ import { Registry } from '../tables/registry.js';
 import type { Warehouse } from '../warehouse.js';
 import type { DigestSql } from './digest-sql.js';
 import { TableDigest } from './table-digest.js';
-
-const answersAtOnce = 1_000;
 
 export async function* digest({ config, catalog, session, requests, log }: ToolContext<Config>): AsyncGenerator<DigestAnswer, void, undefined> {
   if (!catalog) throw systemError('digest needs --catalog');
@@ -28,7 +25,7 @@ export async function* digest({ config, catalog, session, requests, log }: ToolC
     const { warehouse } = await openWarehouse(config, { sync, scratch, log });
     await using _closed = warehouse;
     const digester = new Digester(warehouse, await digestSql(config), { sync, streams: catalog.streams });
-    for await (const request of requests) yield* digester.answer(DigestRequest.parse(request));
+    yield* answerDigest(digester, requests);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
@@ -40,60 +37,39 @@ const digestSql = async ({ engine }: Config): Promise<DigestSql> =>
 const unknownSync = (sync: string, location: string): ConnectorError =>
   configError(`there is nothing of the sync '${sync}' in ${location}: run it first, or name the sync that wrote there (--sync)`, { code: 'no_such_sync' });
 
-type Ask<Name extends DigestRequest['ask']> = Extract<DigestRequest, { readonly ask: Name }>;
-
-class Digester {
+class Digester implements DigestDestination {
+  readonly holds: Holds;
   readonly #warehouse: Warehouse;
   readonly #sql: DigestSql;
   readonly #sync: string;
   readonly #streams: readonly ConfiguredStream[];
 
   constructor(warehouse: Warehouse, sql: DigestSql, { sync, streams }: { readonly sync: string; readonly streams: readonly ConfiguredStream[] }) {
+    this.holds = sql.holds;
     this.#warehouse = warehouse;
     this.#sql = sql;
     this.#sync = sync;
     this.#streams = streams;
   }
 
-  async *answer(request: DigestRequest): AsyncGenerator<DigestAnswer, void, undefined> {
-    switch (request.ask) {
-      case 'open':
-        return yield { is: 'opened', holds: this.#sql.holds, states: await this.#states() };
-      case 'states':
-        return yield { is: 'states', states: await this.#states() };
-      case 'behind':
-        return yield { is: 'behind', bytes: null };
-      default:
-        try {
-          yield* request.ask === 'ranges' ? this.#ranges(request) : this.#rows(request);
-        } catch (thrown) {
-          const { kind, message } = toConnectorError(thrown);
-          yield { is: 'failed', kind, message };
-        }
-    }
-  }
-
-  async #states(): Promise<string[]> {
+  async states(): Promise<readonly string[]> {
     const registry = await this.#registry();
     const record = registry && (await new CheckpointTable(this.#warehouse, this.#sync).read());
     if (!record || record.seq === 0) throw unknownSync(this.#sync, this.#warehouse.location);
-    return [...record.states];
+    return record.states;
   }
 
-  async *#ranges(request: Ask<'ranges'>): AsyncGenerator<DigestAnswer, void, undefined> {
+  async ranges(request: Ask<'ranges'>) {
     const { table, notes } = await this.#table(request);
     const { ranges, nulled } = table ? await table.ranges(request.bits) : { ranges: [], nulled: 0 };
     const newer = table ? await table.newer() : 0;
-    for (let at = 0; at < ranges.length; at += answersAtOnce) yield { is: 'ranges', ranges: ranges.slice(at, at + answersAtOnce) };
     const moved = `${newer} rows changed after the source's snapshot, and stand here as they are now: they may differ. Verify again when no run is under way`;
-    yield { is: 'done', nulled, notes: newer > 0 ? [...notes, moved] : notes };
+    return { ranges, nulled, notes: newer > 0 ? [...notes, moved] : notes };
   }
 
-  async *#rows(request: Ask<'rows'>): AsyncGenerator<DigestAnswer, void, undefined> {
+  async rows(request: Ask<'rows'>): Promise<readonly RowDigest[]> {
     const { table } = await this.#table(request);
-    const rows = table ? await table.rows(request.bits, request.ranges) : [];
-    for (let at = 0; at < rows.length; at += answersAtOnce) yield { is: 'rows', rows: rows.slice(at, at + answersAtOnce) };
-    yield { is: 'done' };
+    return table ? await table.rows(request.bits, request.ranges) : [];
   }
 
   /** Of a stream that has no table yet there are no rows. */
