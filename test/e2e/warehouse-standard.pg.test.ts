@@ -158,6 +158,28 @@ function standard(at: () => TestWarehouse): readonly Case[] {
       },
     },
     {
+      title: 'names that the engine or we keep for ourselves: every value is there, under a name beside it',
+      syncs(schema) {
+        const names = ['ctid', 'rowid', 'oid', '_airbyte_raw_id', '_airbyte_meta', '_tapline_extra', '_tapline_unchanged', '', 'valid_from', 'excluded', 'user'];
+        const columns = { id: integer, ...Object.fromEntries(names.map((name) => [name, string])) };
+        const table = `${schema}_kept`;
+        const streams = ['_tapline', 'pg_catalog', 'information_schema', 'pg_mine'].map((namespace) => new Stream(namespace, table, columns, { mode: 'append_dedup', key: ['id'] }));
+        const send = (run: number) => ({ streams, lines: streams.map((stream) => whole(stream, [{ id: 1, ...Object.fromEntries(names.map((name) => [name, `value of ${name} ${run}`])) }])) });
+        return [send(1), {
+          ...send(2),
+          async after() {
+            const tables = (await tablesIn(at())).filter((name) => name.endsWith(`.${table}`));
+            expect(tables).toHaveLength(streams.length);
+            for (const name of tables) {
+              const found = await rowsIn(at(), name.slice(0, -table.length - 1), table);
+              expect(found, name).toHaveLength(1);
+              expect(Object.values(found[0]!), name).toEqual(expect.arrayContaining(names.map((column) => `value of ${column} 2`)));
+            }
+          },
+        }];
+      },
+    },
+    {
       title: 'interrupted truncate with prior data: old rows stay until a later run of the generation completes it, with the rows of both',
       syncs(schema) {
         const old = new Stream(schema, 'items', items, { generation: 42, minimum: 0 });
