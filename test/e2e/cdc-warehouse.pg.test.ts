@@ -171,3 +171,23 @@ describe('a TRUNCATE in the middle of the stream', () => {
     expect(closed).toEqual({ n: '100', ids: '50' });
   });
 });
+
+test('a large value that the log does not carry stands in the merged table under the new name of its column, too, in its run and in later ones', async () => {
+  const table = (name: string): string => `CREATE TABLE ${name} (id int PRIMARY KEY, n int, pad text); ALTER TABLE ${name} ALTER pad SET STORAGE EXTERNAL; INSERT INTO ${name} SELECT i, 0, repeat('x', 5000) FROM generate_series(1, 3) i;`;
+  const at = await workspace({ query: '?schemas=public&replication=cdc', seed: ['renamed', 'retyped', 'twice'].map(table).join(' ') });
+  onTestFinished(() => dropSlots(at.database));
+  const warehouse = await warehouseOf('duckdb');
+  const args = ['--sync', 'stream', '--dest', warehouse.uri];
+  const change = async (id: number): Promise<void> => void (await at.database.query(['renamed', 'retyped', 'twice'].map((name) => `UPDATE ${name} SET n = 1 WHERE id = ${id};`).join(' ')));
+  await succeeded(at.sync(args));
+  await at.database.query(`ALTER TABLE renamed RENAME pad TO big; ALTER TABLE retyped ALTER pad TYPE jsonb USING to_jsonb(pad); ALTER TABLE twice RENAME pad TO other; UPDATE twice SET other = repeat('y', 6000) WHERE id < 3`);
+  await at.database.query('ALTER TABLE twice RENAME other TO pad');
+  await change(1);
+  await succeeded(at.sync(args));
+  await change(2);
+  await succeeded(at.sync(args));
+  const sizes = async (name: string, column: string): Promise<unknown> => (await warehouse.query(`SELECT id, length("${column}") AS size FROM public.${name} WHERE n = 1 ORDER BY id`)).map((row) => Number(row['size']));
+  expect(await sizes('renamed', 'big')).toEqual([5000, 5000]);
+  expect(await sizes('retyped', 'pad__json')).toEqual([5002, 5002]);
+  expect(await sizes('twice', 'pad')).toEqual([6000, 6000]);
+});

@@ -244,11 +244,13 @@ export class Changes implements PgoutputHandler {
       const property = table.schema.propertyOf(name, type.logical);
       return property === undefined ? [] : [{ index, property, type, key: isKey(column) }];
     });
+    table.schema.narrow(new Set(columns.map(({ property }) => property)));
+    const told = columns.map((column) => ({ ...column, late: !table.schema.isWhole(column.property) }));
     const changed = table.takeSchema();
     if (changed) await put(changed);
     // Where every change becomes a row, there is no older value to keep in it.
     const keeps = partial && merging.has(table.configured.destination_sync_mode);
-    const encoder = new TupleEncoder({ stream: table.stream, relation: wire, columns, partial: keeps, toast });
+    const encoder = new TupleEncoder({ stream: table.stream, relation: wire, columns: told, partial: keeps, toast });
     this.#shapes.set(wire.oid, { table, encoder, transaction: -1, follows: false });
   }
 }

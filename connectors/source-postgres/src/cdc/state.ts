@@ -38,6 +38,8 @@ const TableState = z.strictObject({
   until: lsn.optional(),
   /** The properties of the stream and their logical types, as the records so far have them. */
   columns: z.record(z.string(), z.string()).optional(),
+  /** Those of them that are younger than the copy, or that the table lacked for a while. */
+  late: z.array(z.string()).optional(),
 });
 export type TableState = z.infer<typeof TableState>;
 

@@ -67,4 +67,26 @@ describe('the columns of a stream', () => {
     expect([schema.propertyOf('id', int(64)), schema.propertyOf('added', text)]).toEqual(['id', undefined]);
     expect(schema.takeChange()).toBeUndefined();
   });
+
+  it('are whole as long as the table has had them since its copy, also over a restart', () => {
+    const schema = new StreamSchema(streamOf({ id: int(64), pad: text }));
+    schema.narrow(new Set(['id', 'pad']));
+    expect(schema.isWhole('pad')).toBe(true);
+    expect(schema.late).toEqual([]);
+    // Renamed.
+    schema.propertyOf('big', text);
+    schema.narrow(new Set(['id', 'big']));
+    expect([schema.isWhole('id'), schema.isWhole('pad'), schema.isWhole('big')]).toEqual([true, false, false]);
+    const again = new StreamSchema(streamOf({ id: int(64), big: text }), schema.columns, schema.late);
+    expect([again.isWhole('id'), again.isWhole('pad'), again.isWhole('big')]).toEqual([true, false, false]);
+    // And back: what the destination has under the old name is from before.
+    again.narrow(new Set(['id', 'pad']));
+    expect(again.isWhole('pad')).toBe(false);
+  });
+
+  it('that came while nobody looked are not whole', () => {
+    const schema = new StreamSchema(streamOf({ id: int(64), big: text }), { id: 'int64', pad: 'text' });
+    expect([schema.isWhole('id'), schema.isWhole('big')]).toEqual([true, false]);
+    expect(schema.late).toEqual(['big']);
+  });
 });

@@ -12,10 +12,12 @@ export class StreamSchema {
   readonly #leftOut: ReadonlySet<string>;
   /** The user named the columns that are wanted: one that comes later is not. */
   readonly #only: boolean;
+  /** Properties that every row has had under their names since the table was copied. */
+  readonly #whole: Set<string>;
   #changed = false;
 
-  /** `remembered`: what the records so far had, from the state; the catalog tells what the table has now. */
-  constructor(stream: AirbyteStream, remembered: Readonly<Record<string, string>> = {}) {
+  /** `remembered`: what the records so far had, from the state, and which of it came `late`; the catalog tells what the table has now. */
+  constructor(stream: AirbyteStream, remembered: Readonly<Record<string, string>> = {}, late: readonly string[] = []) {
     this.#stream = stream;
     const choice = stream['tapline'] as { left_out?: readonly string[]; only?: boolean } | undefined;
     this.#leftOut = new Set(choice?.left_out ?? []);
@@ -28,7 +30,9 @@ export class StreamSchema {
       const current = now.get(name);
       if (!current || formatLogicalType(current) !== text) this.#changed = true;
     }
+    const known = [...this.#types.keys()].filter((name) => !late.includes(name));
     for (const [name, type] of now) if (!this.#types.has(name)) this.#types.set(name, type);
+    this.#whole = new Set(known.length > 0 ? known : now.keys());
   }
 
   /** Which property takes the values of a column of this type; undefined if the user left the column out. */
@@ -44,6 +48,19 @@ export class StreamSchema {
       }
       return name;
     }
+  }
+
+  /**
+   * These are all that the table has from here on. One that is not among them is never whole again, though it come back: under its old name
+   * a destination has what the column held before it was renamed or dropped.
+   */
+  narrow(present: ReadonlySet<string>): void {
+    for (const name of this.#whole) if (!present.has(name)) this.#whole.delete(name);
+  }
+
+  /** The destination has a value of it for every row: that it did not change tells what it is. */
+  isWhole(property: string): boolean {
+    return this.#whole.has(property);
   }
 
   /** The stream as it is now, if that was not told yet. */
@@ -64,6 +81,11 @@ export class StreamSchema {
   /** For the state. */
   get columns(): Record<string, string> {
     return Object.fromEntries([...this.#types].map(([name, type]) => [name, formatLogicalType(type)]));
+  }
+
+  /** For the state: those that are not whole. */
+  get late(): string[] {
+    return [...this.#types.keys()].filter((name) => !this.#whole.has(name));
   }
 
   #set(name: string, type: LogicalType): void {

@@ -38,7 +38,7 @@ export class Table {
     this.generation = Math.max(configured.generation_id ?? 0, state?.generation ?? 0);
     // Dropped and made again: another table. What is out of the old one leaves with the next generation.
     const goesOn = state?.phase === 'streaming' && state.oid === oid;
-    this.schema = new StreamSchema(configured.stream, goesOn ? state.columns : undefined);
+    this.schema = new StreamSchema(configured.stream, goesOn ? state.columns : undefined, goesOn ? state.late : undefined);
     if (!goesOn) return;
     this.phase = 'streaming';
     if (state.snapshot !== undefined && state.until !== undefined) {
@@ -86,7 +86,7 @@ export class Table {
     return {
       v: 1, mode: 'cdc', phase, generation, oid,
       ...(phase === 'streaming' && copied && { snapshot: copied.snapshot.text, until: formatLsn(copied.until) }),
-      ...(phase === 'streaming' && { columns: this.schema.columns }),
+      ...(phase === 'streaming' && { columns: this.schema.columns, ...(this.schema.late.length > 0 && { late: this.schema.late }) }),
     };
   }
 

@@ -23,6 +23,8 @@ export interface OutColumn {
   readonly type: ColumnType;
   /** Rows are told apart by it; a row that is deleted is told by it alone. */
   readonly key: boolean;
+  /** A destination may have no value of it, or an older one: what did not change has to be told all the same. */
+  readonly late?: boolean;
 }
 
 export interface TupleEncoderOptions {
@@ -102,7 +104,7 @@ export class TupleEncoder {
       } else if (kind === UNCHANGED) {
         at++;
         if (forms[i] !== Form.skip && !this.#writeOld(out, first, i, bytes, old)) {
-          if (this.#options.partial && this.#isKnown(bytes, old, tuple)) unchanged += `${unchanged === '' ? '' : ','}${JSON.stringify(this.#columns[i]!.property)}`;
+          if (this.#options.partial && !this.#columns[i]!.late && this.#isKnown(bytes, old, tuple)) unchanged += `${unchanged === '' ? '' : ','}${JSON.stringify(this.#columns[i]!.property)}`;
           else this.#leaveHole(out, first, i, bytes, tuple, old);
         }
       } else throw unknownKind(kind);
