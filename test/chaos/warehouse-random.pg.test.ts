@@ -5,18 +5,17 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isGone, signal, until, untilGone } from '../harness/processes.js';
-import type { Outcome } from '../harness/tapline.js';
 import { warehouseKinds, type WarehouseKind } from '../harness/warehouse.js';
 import { explain } from '../harness/workspace.js';
 import { runCampaign } from './cdc-campaign.js';
 import { nameOf, warehouseMenu } from './cdc-faults.js';
 import { startCdcServer, type CdcServer } from './cdc-world.js';
+import { cleanRun, crash, killed } from './crash.js';
 import { randomOf, type Random } from './random.js';
 import { createWarehouseCdcWorld } from './warehouse-cdc-world.js';
 import type { Form } from './warehouse-cdc-verify.js';
 import { startWarehouseServer, type WarehouseServer } from './warehouse-place.js';
-import { createWarehouseWorld, type WarehouseWorld } from './warehouse-world.js';
+import { createWarehouseWorld } from './warehouse-world.js';
 
 const full = process.env['CHAOS'] === 'full';
 /** A quarter of them in the spine's world, the rest in that of change data capture; every day only those. */
@@ -100,7 +99,13 @@ describe.each(spines)('$kind: after kill -9 at random moments and one more run, 
         // One to three crashes in a row: what one left behind must not trip the next.
         for (let left = 1 + random.below(3); left > 0 && done < kills; left--) {
           await world.change();
-          const { victim, hit, text } = await crash({ world, kind, random, span });
+          const warehouse = servers.get(kind);
+          const { victim, hit, text, outcome } = await crash({
+            world, random, span,
+            victims: victims.filter((one) => warehouse || (one !== 'warehouse' && one !== 'network')),
+            strikes: { PostgreSQL: killed(source.postgres, random), ...(warehouse && { warehouse: killed(warehouse.postgres, random), network: () => cut(warehouse, random) }) },
+          });
+          if (outcome.signal === null) expect([0, 1, 75, 76], explain(outcome)).toContain(outcome.exitCode);
           if (hit) done++;
           const what = hit ? victim : 'misses';
           tally.set(what, (tally.get(what) ?? 0) + 1);
@@ -117,65 +122,8 @@ describe.each(spines)('$kind: after kill -9 at random moments and one more run, 
   });
 });
 
-/** Gives how long it took, in milliseconds. */
-async function cleanRun(world: WarehouseWorld): Promise<number> {
-  const began = Date.now();
-  const outcome = await world.sync();
-  expect(outcome.exitCode, explain(outcome)).toBe(0);
-  return Date.now() - began;
+async function cut({ network }: WarehouseServer, random: Random): Promise<void> {
+  network.cut();
+  await sleep(random.below(500));
+  network.restore();
 }
-
-interface Crash {
-  readonly world: WarehouseWorld;
-  readonly kind: WarehouseKind;
-  readonly random: Random;
-  /** Milliseconds of a run that nobody kills. */
-  readonly span: number;
-}
-
-async function crash({ world, kind, random, span }: Crash): Promise<{ victim: string; hit: boolean; text: string }> {
-  const warehouse = servers.get(kind);
-  const victim = random.pick(victims.filter((one) => warehouse || (one !== 'warehouse' && one !== 'network')));
-  const refresh = random.below(4) === 0;
-  const heal = random.below(2) === 0;
-  const writing = new AbortController();
-  const writer = world.write(writing.signal);
-  const run = world.start({ args: [...(refresh ? ['--full-refresh'] : []), '--retries', heal ? '3' : '0'] });
-  const began = Date.now();
-  // Connectors live for a part of the run only; the others may be hit at any moment, discovery and clean-up included.
-  const role = victim === 'source' || victim === 'destination' ? victim : undefined;
-  if (role) await until(`${role} runs`, () => run.connector(role) !== undefined || isGone(run.pid));
-  await Promise.race([sleep(random.below(role ? span * 0.6 : span)), run.done]);
-  const at = Date.now() - began;
-  const pids = [run.connector('source')?.pid, run.connector('destination')?.pid].filter((pid) => pid !== undefined);
-  const hit = await strike();
-
-  async function strike(): Promise<boolean> {
-    if (isGone(run.pid)) return false;
-    if (victim === 'runner') return signal(run.pid, 'SIGKILL');
-    if (victim === 'network') {
-      warehouse!.network.cut();
-      await sleep(random.below(500));
-      warehouse!.network.restore();
-      return true;
-    }
-    if (victim === 'PostgreSQL' || victim === 'warehouse') {
-      const { postgres } = victim === 'warehouse' ? warehouse! : source;
-      await postgres.kill9();
-      await sleep(random.below(1500));
-      await postgres.restart();
-      return true;
-    }
-    const pid = run.connector(victim)?.pid;
-    return pid !== undefined && signal(pid, 'SIGKILL');
-  }
-
-  const outcome = await run.done;
-  writing.abort();
-  await writer;
-  await Promise.all(pids.map((pid) => untilGone(pid)));
-  if (outcome.signal === null) expect([0, 1, 75, 76], explain(outcome)).toContain(outcome.exitCode);
-  return { victim, hit, text: `${victim === 'network' ? 'network cut' : `kill -9 ${victim}`} after ${at} ms${refresh ? ' of a full refresh' : ''}: ${ended(outcome)}` };
-}
-
-const ended = ({ exitCode, signal: by, summary }: Outcome): string => `${by ?? `exit ${exitCode}`}${summary ? `, ${summary.records} records` : ''}`;
