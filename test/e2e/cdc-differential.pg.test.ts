@@ -15,7 +15,8 @@ import { matrix, settings } from './types-matrix.js';
 const full = process.env['CHAOS'] === 'full';
 const given = process.env['DIFFERENTIAL_SEED'];
 const seed = given ?? String(Date.now() % 1_000_000);
-const cases = [18, 14].flatMap((version) => Array.from({ length: full && !given ? 6 : 1 }, (_, i) => ({ version: version as 14 | 18, seed: given ?? `${seed}${i === 0 ? '' : `-${i}`}` })));
+const versions = full || given ? [18, 14] : [[18, 14][Number(seed) % 2]!];
+const cases = versions.flatMap((version) => Array.from({ length: full && !given ? 6 : 1 }, (_, i) => ({ version: version as 14 | 18, seed: given ?? `${seed}${i === 0 ? '' : `-${i}`}` })));
 
 describe('under random changes of rows and of tables, the folded stream equals a fresh copy, value for value', () => {
   test.each(cases)('PostgreSQL $version, seed $seed', async ({ version, seed: chosen }) => {

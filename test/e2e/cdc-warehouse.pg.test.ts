@@ -43,7 +43,7 @@ const everyday: readonly Case[] = [{ version: 18, kind: 'duckdb', form: 'hard' }
 const all = warehouseKinds.flatMap((kind) => forms.map((form, i): Case => ({ version: i % 2 === 0 ? 18 : 14, kind, form })));
 
 describe('under random changes of rows and of tables, the merged table equals the source and a fresh copy, value for value', () => {
-  test.each(full ? all : everyday)('PostgreSQL $version into $kind ($form)', { timeout: 300_000 }, async ({ version, kind, form }) => {
+  test.each(full ? all : [everyday[randomOf(seed).below(everyday.length)]!])('PostgreSQL $version into $kind ($form)', { timeout: 300_000 }, async ({ version, kind, form }) => {
     const random = randomOf(`${seed} ${version} ${kind} ${form}`);
     const at = await workspace({ version, query: '?schemas=public&replication=cdc' });
     onTestFinished(() => dropSlots(at.database));

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { everyday } from '../harness/everyday.js';
 import { parquetKeys } from '../harness/lake.js';
 import { readParquet } from '../harness/parquet.js';
 import { countOf } from '../harness/query.js';
@@ -16,7 +17,7 @@ async function configured(at: Workspace, config: object): Promise<string[]> {
   return ['--dest-config', file];
 }
 
-describe.each(['folder', 'S3'] as const)('how files lie (%s)', (kind) => {
+describe.each(everyday(['folder', 'S3'] as const, ['S3']))('how files lie (%s)', (kind) => {
   test('hive partitions by day and hour of a column, in UTC; every row in the folder that its value says', async () => {
     const at = await workspace({ lake: kind, seed: visits });
     const outcome = await at.sync(await configured(at, { partition: { column: 'at', by: 'hour' } }));

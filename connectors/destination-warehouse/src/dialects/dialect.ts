@@ -56,6 +56,39 @@ export interface Dialect {
   analyze(table: TableName): string[];
   /** What a transaction begins with that runs a user's own statements: they find tables as they do elsewhere. */
   readonly userSettings: readonly string[];
+  readonly forms: Forms;
+  readonly catalog: CatalogQueries;
+}
+
+/** How an engine compares values, and holds `_airbyte_meta`. What folds files is the embedded engine's, whatever the warehouse. */
+export interface Forms {
+  /** SQL of what tells values of a type apart, where the column's own does not: numbers that lie as text. */
+  identity(type: ColumnType, value: string): string;
+  /** SQL of what orders them. */
+  order(type: ColumnType, value: string): string;
+  /** The value itself; text is compared as bytes, for the embedded engine knows no languages. */
+  bytewise(type: ColumnType, value: string): string;
   /** SQL: equal, or both null. */
   same(a: string, b: string): string;
+  /** The same as a condition of a join, so that it is one by hash or index. */
+  joined(type: ColumnType, a: string, b: string): string;
+  /** A column of a row of each group, where it is what the groups are made of, or equal to that. */
+  grouped(column: string): string;
+  /** `meta` with more entries; `list` is SQL of their JSON texts, a comma between them, null where there are none. */
+  withChanges(meta: string, list: string): string;
+  /** True where `meta` has this entry, a JSON text. */
+  hasChange(meta: string, entry: string): string;
+}
+
+/** What the database has, asked of its own catalog: information_schema hides what the role may not touch. */
+export interface CatalogQueries {
+  /** A row if there is the schema `$1`. */
+  readonly schema: string;
+  /**
+   * A row a column of the relation `$1`, `$2`, in order: schema_name, relation_name, kind (as pg_class.relkind has it, or `partition`), name, type; name
+   * and type are null where it has no column.
+   */
+  readonly relation: string;
+  /** The same of all relations of `count` schemas, `$1` … */
+  relations(count: number): string;
 }

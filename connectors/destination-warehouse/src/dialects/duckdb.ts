@@ -1,12 +1,9 @@
 /** DuckDB, as of 1.5. */
 import { duckdbType } from '@tapline/catalog';
 import type { Dialect, NewColumn, TableName } from './dialect.js';
-
-/**
- * The file is attached under this name, whatever its own is: `shop.db` with a schema `shop` would make `shop.orders` ambiguous.
- * Every table is written with it, so that schemas called `main`, `temp` or `system` are schemas like any other.
- */
-export const catalogName = '_tapline_file';
+import { duckdbCatalog } from './duckdb-catalog.js';
+import { duckdbForms } from './duckdb-forms.js';
+import { catalogName } from './duckdb-name.js';
 
 /** No schema of anybody's: DuckDB knows no empty name. Temporary tables lie in a catalog of their own. */
 const temporarySchema = '';
@@ -66,5 +63,6 @@ export const duckdbDialect: Dialect = {
   // The engine keeps its statistics as it writes; ANALYZE would read the whole table for them.
   analyze: () => [],
   userSettings: [],
-  same: (a, b) => `${a} IS NOT DISTINCT FROM ${b}`,
+  forms: duckdbForms,
+  catalog: duckdbCatalog,
 };

@@ -2,6 +2,8 @@
 import { postgresType } from '@tapline/catalog';
 import { identifier, literal, qualified } from '@tapline/postgres-client';
 import type { Dialect, NewColumn, TableName } from './dialect.js';
+import { postgresCatalog } from './postgres-catalog.js';
+import { postgresForms } from './postgres-forms.js';
 
 /** https://www.postgresql.org/docs/current/ddl-system-columns.html */
 const systemColumns = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid']);
@@ -64,7 +66,8 @@ export const postgresDialect: Dialect = {
   dropTable: (name) => [`DROP TABLE IF EXISTS ${table(name)}`],
   analyze: (name) => [`ANALYZE ${table(name)}`],
   userSettings: ['SET LOCAL search_path TO DEFAULT'],
-  same: (a, b) => `${a} IS NOT DISTINCT FROM ${b}`,
+  forms: postgresForms,
+  catalog: postgresCatalog,
 };
 
 /** Its name is only known there: a table that was moved and renamed has an older one's. */

@@ -4,7 +4,7 @@ import { access, constants, link, mkdir, realpath, rename, rm, stat } from 'node
 import { basename, dirname, join } from 'node:path';
 import { configError, ConnectorError, transientError } from '@tapline/protocol';
 import { sqlString } from '@tapline/columnar';
-import { catalogName } from '../dialects/duckdb.js';
+import { catalogName } from '../dialects/duckdb-name.js';
 
 /** The engine's lock is the process's: a second warehouse of the same process would get it, too. */
 const open = new Set<string>();

@@ -1,6 +1,7 @@
 /** One table takes another's place, within the transaction that is open. */
 import { configError } from '@tapline/protocol';
-import { catalogName, duckdbDialect } from '../dialects/duckdb.js';
+import { duckdbDialect } from '../dialects/duckdb.js';
+import { catalogName } from '../dialects/duckdb-name.js';
 import type { TableName } from '../dialects/dialect.js';
 import type { Row, Scalar } from '../warehouse.js';
 

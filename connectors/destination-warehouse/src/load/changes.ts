@@ -1,6 +1,6 @@
-/** Entries of `_airbyte_meta.changes`, in SQL: text in DuckDB, jsonb in PostgreSQL. */
+/** Entries of `_airbyte_meta.changes`, in SQL. */
 import { sqlString } from '@tapline/columnar';
-import type { Flavour } from './layout.js';
+import type { Forms } from '../dialects/dialect.js';
 
 export const reasons = [
   'DESTINATION_TYPECAST_ERROR', 'DESTINATION_SERIALIZATION_ERROR', 'DESTINATION_RECORD_SIZE_LIMITATION', 'DESTINATION_FIELD_SIZE_LIMITATION',
@@ -14,22 +14,14 @@ export const nulledEntry = (field: string, reason: Reason): string => JSON.strin
 /**
  * `meta` with more entries. `entries` are SQL, each an entry's JSON text or null. A row without any keeps what it has.
  */
-export function withChanges(flavour: Flavour, meta: string, entries: readonly string[]): string {
-  if (entries.length === 0) return meta;
-  const list = `nullif(concat_ws(',', ${entries.join(', ')}), '')`;
-  if (flavour === 'postgres') {
-    return `CASE WHEN ${list} IS NULL THEN ${meta} ELSE jsonb_set(${meta}, '{changes}', coalesce(${meta} -> 'changes', '[]'::jsonb) || ('[' || ${list} || ']')::jsonb) END`;
-  }
-  // As the kit writes it: `"changes":[` is there, and nowhere in a name, whose quotes have backslashes.
-  return `CASE WHEN ${list} IS NULL THEN ${meta} WHEN contains(${meta}, '"changes":[]') THEN replace(${meta}, '"changes":[]', '"changes":[' || ${list} || ']') `
-    + `ELSE replace(${meta}, '"changes":[', '"changes":[' || ${list} || ',') END`;
+export function withChanges(forms: Forms, meta: string, entries: readonly string[]): string {
+  return entries.length === 0 ? meta : forms.withChanges(meta, `nullif(concat_ws(',', ${entries.join(', ')}), '')`);
 }
 
 /** The entries, as SQL for {@link withChanges}, that say in `meta` why the field is null. */
-export function entriesOf(flavour: Flavour, meta: string, field: string): string[] {
+export function entriesOf(forms: Forms, meta: string, field: string): string[] {
   return reasons.map((reason) => {
     const entry = nulledEntry(field, reason);
-    const has = flavour === 'postgres' ? `${meta} -> 'changes' @> ${sqlString(`[${entry}]`)}::jsonb` : `contains(${meta}, ${sqlString(entry)})`;
-    return `CASE WHEN ${has} THEN ${sqlString(entry)} END`;
+    return `CASE WHEN ${forms.hasChange(meta, entry)} THEN ${sqlString(entry)} END`;
   });
 }

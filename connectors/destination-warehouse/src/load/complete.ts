@@ -14,7 +14,7 @@ import { insertInto, runAll, temporary, withMarker } from './temporary.js';
 /** Of `merge` and `history`. */
 export async function completeMerge({ warehouse, shape, from, into, replace }: CompleteRequest & { readonly warehouse: Warehouse }): Promise<Pick<WriteReport, 'nulled' | 'keyHeldNull'>> {
   const { dialect } = warehouse;
-  const layout = new Layout(shape, dialect.name);
+  const layout = new Layout(shape, dialect.forms);
   const { marked, nullable, odd } = await look(warehouse, layout, from);
   let nulled: number;
   if (shape.write === 'history') {

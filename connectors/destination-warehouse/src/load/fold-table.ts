@@ -59,7 +59,7 @@ export async function foldedApart(request: FoldTableRequest): Promise<Folded | u
 /** Fills `keys`; false = there are none. */
 export async function keysToFold({ warehouse, layout, table, marked, unique, odd }: FoldTableRequest, keys: Temporary): Promise<boolean> {
   const isOdd = oddRow(layout, marked.length > 0);
-  const list = layout.key.map(({ name }) => (layout.flavour === 'duckdb' && !unique ? `any_value(r.${sqlName(name)})` : `r.${sqlName(name)}`)).join(', ');
+  const list = layout.key.map(({ name }) => (unique ? `r.${sqlName(name)}` : layout.forms.grouped(`r.${sqlName(name)}`))).join(', ');
   const several = `GROUP BY ${layout.keyOf('r').join(', ')} HAVING count(*) > 1${odd ? ` OR max(CASE WHEN ${isOdd} THEN 1 ELSE 0 END) = 1` : ''}`;
   await insertInto(warehouse, keys, layout.key, `SELECT ${list} FROM ${warehouse.dialect.table(table)} r ${unique ? `WHERE ${isOdd}` : several}`);
   const [found] = await warehouse.run(`SELECT count(*) AS n FROM ${keys.sql}`);

@@ -1,11 +1,8 @@
 /** What statements need to know of a table's shape, in the SQL of one engine: the embedded one folds files, the warehouse's own the rest. */
 import { isChangeColumn } from '@tapline/catalog';
-import { sqlName, sqlString, unchangedColumn } from '@tapline/columnar';
-import type { ColumnType } from '../dialects/dialect.js';
+import { sqlName, unchangedColumn } from '@tapline/columnar';
+import type { Forms } from '../dialects/dialect.js';
 import type { TableColumn, TableShape } from '../tables/shape.js';
-
-/** Whose SQL it is. */
-export type Flavour = 'duckdb' | 'postgres';
 
 export const deletedAt = '_ab_cdc_deleted_at';
 const order = '_tapline_order';
@@ -13,22 +10,23 @@ const generation = '_airbyte_generation_id';
 
 export class Layout {
   readonly shape: TableShape;
-  readonly flavour: Flavour;
+  /** Whose SQL it is. */
+  readonly forms: Forms;
   /** Without the marker of open generations. */
   readonly columns: readonly TableColumn[];
   readonly key: readonly TableColumn[];
   readonly cursor: TableColumn | undefined;
 
-  constructor(shape: TableShape, flavour: Flavour) {
+  constructor(shape: TableShape, forms: Forms) {
     this.shape = shape;
-    this.flavour = flavour;
+    this.forms = forms;
     this.columns = shape.columns.filter(({ name }) => name !== unchangedColumn);
     this.key = shape.key.map((name) => this.#column(name));
     this.cursor = shape.cursor === undefined ? undefined : this.#column(shape.cursor);
   }
 
-  in(flavour: Flavour): Layout {
-    return flavour === this.flavour ? this : new Layout(this.shape, flavour);
+  in(forms: Forms): Layout {
+    return forms === this.forms ? this : new Layout(this.shape, forms);
   }
 
   has(name: string): boolean {
@@ -54,15 +52,15 @@ export class Layout {
     const placeless = this.#isPlaceless('r');
     if (placeless === undefined || !this.cursor) return rows;
     const cursor = `r.${sqlName(this.cursor.name)}`;
-    const highest = `max(${this.#comparableText(this.cursor.type, cursor)}) OVER (PARTITION BY ${this.keyOf('r').join(', ')} ORDER BY r.${generation}, r.${order} ROWS UNBOUNDED PRECEDING)`;
+    const highest = `max(${this.forms.bytewise(this.cursor.type, cursor)}) OVER (PARTITION BY ${this.keyOf('r').join(', ')} ORDER BY r.${generation}, r.${order} ROWS UNBOUNDED PRECEDING)`;
     const list = this.columns.map(({ name }) => (name === this.cursor!.name ? `CASE WHEN ${placeless} THEN ${highest} ELSE ${cursor} END AS ${sqlName(name)}` : `r.${sqlName(name)}`));
     return `SELECT ${[...list, ...others.map((name) => `r.${sqlName(name)}`)].join(', ')} FROM (${rows}) r`;
   }
 
   /** By which rows of one key follow each other, ascending; each nulls first. `byGeneration`: the later generation is later, whatever its rows say. */
   order(alias: string, byGeneration = false): string[] {
-    const expressions = this.cursor ? [this.#comparable(this.cursor.type, `${alias}.${sqlName(this.cursor.name)}`)] : [];
-    return [...(byGeneration ? [`${alias}.${sqlName(generation)}`] : []), ...expressions, this.#comparable({ kind: 'text' }, `${alias}.${sqlName(order)}`)];
+    const expressions = this.cursor ? [this.forms.order(this.cursor.type, `${alias}.${sqlName(this.cursor.name)}`)] : [];
+    return [...(byGeneration ? [`${alias}.${sqlName(generation)}`] : []), ...expressions, this.forms.order({ kind: 'text' }, `${alias}.${sqlName(order)}`)];
   }
 
   ascending(alias: string, byGeneration = false): string {
@@ -78,7 +76,7 @@ export class Layout {
     const placeless = [this.#isPlaceless(a), this.#isPlaceless(b)];
     const whole = this.#after(this.order(a, byGeneration), this.order(b, byGeneration));
     if (placeless[0] === undefined) return whole;
-    const part = (alias: string): string[] => [...(byGeneration ? [`${alias}.${sqlName(generation)}`] : []), this.#comparable({ kind: 'text' }, `${alias}.${sqlName(order)}`)];
+    const part = (alias: string): string[] => [...(byGeneration ? [`${alias}.${sqlName(generation)}`] : []), this.forms.order({ kind: 'text' }, `${alias}.${sqlName(order)}`)];
     return `CASE WHEN ${placeless.join(' OR ')} THEN ${this.#after(part(a), part(b))} ELSE ${whole} END`;
   }
 
@@ -86,24 +84,20 @@ export class Layout {
     return left.reduceRight((rest, expression, i) => {
       const other = right[i]!;
       const greater = `(${expression} IS NOT NULL AND (${other} IS NULL OR ${expression} > ${other}))`;
-      return rest === '' ? greater : `(${greater} OR (${same(this.flavour, expression, other)} AND ${rest}))`;
+      return rest === '' ? greater : `(${greater} OR (${this.forms.same(expression, other)} AND ${rest}))`;
     }, '');
   }
 
   /** The key as PARTITION BY and GROUP BY take it: nulls are equal. */
   keyOf(alias: string): string[] {
-    return this.key.map(({ name, type }) => identity(this.flavour, type, `${alias}.${sqlName(name)}`));
+    return this.key.map(({ name, type }) => this.forms.identity(type, `${alias}.${sqlName(name)}`));
   }
 
   /** Joins rows by key. `nullable`: columns that may be null in `a`; nulls are equal. */
   sameKey(a: string, b: string, nullable: ReadonlySet<string>): string {
     return this.key.map(({ name, type }) => {
-      const [left, right] = [a, b].map((alias) => identity(this.flavour, type, `${alias}.${sqlName(name)}`)) as [string, string];
-      if (!nullable.has(name)) return `${left} = ${right}`;
-      if (this.flavour === 'duckdb') return `${left} IS NOT DISTINCT FROM ${right}`;
-      // PostgreSQL joins by hash and by index where there is an equality, and nowhere else.
-      const none = zero(type);
-      return `(${left} IS NULL) = (${right} IS NULL) AND coalesce(${left}, ${none}) = coalesce(${right}, ${none})`;
+      const [left, right] = [a, b].map((alias) => this.forms.identity(type, `${alias}.${sqlName(name)}`)) as [string, string];
+      return nullable.has(name) ? this.forms.joined(type, left, right) : `${left} = ${right}`;
     }).join(' AND ');
   }
 
@@ -116,54 +110,5 @@ export class Layout {
     const column = this.columns.find((one) => one.name === name);
     if (!column) throw new Error(`the table of ${this.shape.stream.name} has no column of the name that its key or cursor has`);
     return column;
-  }
-
-  #comparable(type: ColumnType, value: string): string {
-    return this.flavour === 'duckdb' ? identity('duckdb', type, value) : this.#comparableText(type, value);
-  }
-
-  /** As the embedded engine compares, which knows no languages. */
-  #comparableText(type: ColumnType, value: string): string {
-    return this.flavour === 'postgres' && type.kind === 'text' ? `${value} COLLATE "C"` : value;
-  }
-}
-
-export const same = (flavour: Flavour, a: string, b: string): string =>
-  (flavour === 'duckdb' ? `${a} IS NOT DISTINCT FROM ${b}` : `coalesce(${a} = ${b}, ${a} IS NULL AND ${b} IS NULL)`);
-
-/** Equal, and ordered, as the values are: decimals without bounds are text in DuckDB. */
-const identity = (flavour: Flavour, type: ColumnType, value: string): string => (flavour === 'duckdb' && type.kind === 'bigdecimal' ? decimalOrder(value) : value);
-
-/**
- * A text that is ordered and equal as the number in `v` is. Negative numbers: sign, and everything else in the complement of its
- * digits, closed by a character behind the digits, so that -1.5 comes after -1.55.
- */
-function decimalOrder(v: string): string {
-  const whole = `ltrim(split_part(ltrim(${v}, '-'), '.', 1), '0')`;
-  const fraction = `rtrim(split_part(ltrim(${v}, '-'), '.', 2), '0')`;
-  const digits = `lpad(length(${whole})::VARCHAR, 6, '0') || ${whole} || '.' || ${fraction}`;
-  const zero = `${whole} = '' AND ${fraction} = ''`;
-  return `CASE WHEN ${v} = 'NaN' THEN '4' WHEN ${v} = 'Infinity' THEN '3' WHEN ${v} = '-Infinity' THEN '0' WHEN ${zero} THEN '2' `
-    + `WHEN starts_with(${v}, '-') THEN '1' || translate(${digits}, '0123456789', '9876543210') || '~' WHEN ${v} IS NOT NULL THEN '2' || ${digits} END`;
-}
-
-/** Any value of a type of PostgreSQL's. */
-function zero(type: ColumnType): string {
-  switch (type.kind) {
-    case 'boolean': return 'false';
-    case 'int': return `0::${{ 16: 'smallint', 32: 'integer', 64: 'bigint' }[type.bits]}`;
-    case 'float': return `0::${{ 32: 'real', 64: 'double precision' }[type.bits]}`;
-    case 'decimal':
-    case 'bigdecimal': return '0::numeric';
-    case 'bytes': return `''::bytea`;
-    case 'date': return `DATE '2000-01-01'`;
-    case 'time': return `TIME '00:00'`;
-    case 'timestamp': return `TIMESTAMP '2000-01-01 00:00'`;
-    case 'timestamptz': return `TIMESTAMPTZ '2000-01-01 00:00+00'`;
-    case 'interval': return `INTERVAL '0'`;
-    case 'uuid': return `'00000000-0000-0000-0000-000000000000'::uuid`;
-    case 'json':
-    case 'array': return `'null'::jsonb`;
-    default: return sqlString('');
   }
 }

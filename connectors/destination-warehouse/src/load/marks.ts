@@ -26,14 +26,14 @@ export function marksOf(conditions: readonly { readonly column: string; readonly
 /** `_airbyte_meta` of a row whose marked values nobody will tell any more. */
 export function metaOfUnknown(layout: Layout, alias: string, marked: readonly string[]): string {
   const entries = marked.map((column) => `CASE WHEN ${isMarked(alias, column)} THEN ${sqlString(nulledEntry(fieldOf(layout, column), 'SOURCE_RETRIEVAL_ERROR'))} END`);
-  return withChanges(layout.flavour, `${alias}._airbyte_meta`, entries);
+  return withChanges(layout.forms, `${alias}._airbyte_meta`, entries);
 }
 
 /** `_airbyte_meta` of a row that takes values of another one: with them goes why they are null. */
 export function metaOfFilled(layout: Layout, meta: string, filled: readonly { readonly column: string; readonly when: string; readonly theirMeta: string }[]): string {
   const entries = filled.flatMap(({ column, when, theirMeta }) =>
-    entriesOf(layout.flavour, theirMeta, fieldOf(layout, column)).map((entry) => `CASE WHEN ${when} THEN ${entry} END`));
-  return withChanges(layout.flavour, meta, entries);
+    entriesOf(layout.forms, theirMeta, fieldOf(layout, column)).map((entry) => `CASE WHEN ${when} THEN ${entry} END`));
+  return withChanges(layout.forms, meta, entries);
 }
 
 export const fieldOf = (layout: Layout, column: string): string => layout.columns.find(({ name }) => name === column)?.field ?? column;

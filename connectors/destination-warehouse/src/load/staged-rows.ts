@@ -32,7 +32,7 @@ function rowsOf(layout: Layout, files: readonly LoadFile[], marked: boolean): st
     }
     return { name: column.name, value };
   });
-  const list = columns.map(({ name, value }) => `${name === meta ? withChanges('duckdb', value, lost) : value} AS ${sqlName(name)}`);
+  const list = columns.map(({ name, value }) => `${name === meta ? withChanges(layout.forms, value, lost) : value} AS ${sqlName(name)}`);
   if (marked) {
     const marks = unchanged ? marksSql(layout, sources) : 'NULL::VARCHAR';
     const { write, deletes } = layout.shape;

@@ -8,6 +8,7 @@
 import { sqlName, unchangedColumn } from '@tapline/columnar';
 import { configError, streamKey } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
+import { duckdbForms } from '../dialects/duckdb-forms.js';
 import type { TableColumn, TableShape } from '../tables/shape.js';
 import { mayBeBad, tellBadValues } from './bad-values.js';
 import { completeMerge } from './complete.js';
@@ -54,7 +55,7 @@ export class TableWriter {
     if (replace) {
       await warehouse.replaceTable(from, into);
     } else {
-      const list = new Layout(shape, warehouse.dialect.name).list();
+      const list = new Layout(shape, warehouse.dialect.forms).list();
       await warehouse.run(`INSERT INTO ${warehouse.dialect.table(into)} (${list}) SELECT ${list} FROM ${warehouse.dialect.table(from)}`);
       await runAll(warehouse, warehouse.dialect.dropTable(from));
     }
@@ -67,13 +68,13 @@ export class TableWriter {
    */
   async rekey(shape: TableShape, table: TableName, before: Before): Promise<Pick<WriteReport, 'keyHeldNull'>> {
     const { warehouse } = this.#options;
-    return { keyHeldNull: await rekeyTable(warehouse, new Layout(shape, warehouse.dialect.name), table, before) };
+    return { keyHeldNull: await rekeyTable(warehouse, new Layout(shape, warehouse.dialect.forms), table, before) };
   }
 
   /** What has to be known of the rows before they are loaded. */
   async #look(shape: TableShape, files: readonly LoadFile[]): Promise<StagedRows> {
     const { warehouse } = this.#options;
-    const layout = new Layout(shape, 'duckdb');
+    const layout = new Layout(shape, duckdbForms);
     // Where nothing can be unknown the rows have no marker, but what goes into a log has one in any case.
     const rows = stagedRows(layout, files, true);
     const keyless = layout.key.map(({ name }) => `${sqlName(name)} IS NULL`);
@@ -108,7 +109,7 @@ export class TableWriter {
     const columns = withMarker(layout.columns, needsMarker(layout.shape, marked));
     await using stage = await temporary(warehouse, columns);
     await this.#load(stage.name, columns, single);
-    return await merge({ warehouse, layout: layout.in(warehouse.dialect.name), stage: stage.name, table, marked, nullable });
+    return await merge({ warehouse, layout: layout.in(warehouse.dialect.forms), stage: stage.name, table, marked, nullable });
   }
 
   async #history({ layout, rows, marked, nullable }: StagedRows, table: TableName): Promise<number> {
@@ -117,7 +118,7 @@ export class TableWriter {
     await using events = await temporary(warehouse, columns);
     await this.#load(events.name, columns, rows);
     await runAll(warehouse, warehouse.dialect.analyze(events.name));
-    return await extendHistory({ warehouse, layout: layout.in(warehouse.dialect.name), events: events.name, table, marked, nullable, replace: false });
+    return await extendHistory({ warehouse, layout: layout.in(warehouse.dialect.forms), events: events.name, table, marked, nullable, replace: false });
   }
 
   /** Loads rows into a table that nobody will fill later: what is not known now is null, and told. Returns how many values that are. */
