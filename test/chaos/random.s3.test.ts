@@ -10,7 +10,7 @@ import { cleanRun, crash, killed } from './crash.js';
 import { randomOf } from './random.js';
 import { createWorld, type World } from './world.js';
 
-const kills = Number(process.env['CHAOS_KILLS'] ?? 4);
+const kills = Number(process.env['CHAOS_KILLS'] ?? 2);
 const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000);
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 

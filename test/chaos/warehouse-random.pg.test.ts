@@ -19,7 +19,7 @@ import { createWarehouseWorld } from './warehouse-world.js';
 
 const full = process.env['CHAOS'] === 'full';
 /** A quarter of them in the spine's world, the rest in that of change data capture; every day only those. */
-const faults = Number(process.env['CHAOS_WAREHOUSE_FAULTS'] ?? (full ? 40 : 4));
+const faults = Number(process.env['CHAOS_WAREHOUSE_FAULTS'] ?? (full ? 40 : 2));
 const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000);
 const perWorld = full ? 6 : 2;
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { everyday } from '../harness/everyday.js';
 import { parquetKeys, readStream, rowsOf } from '../harness/lake.js';
 import type { Row } from '../harness/parquet.js';
 import { explain, workspace } from '../harness/workspace.js';
@@ -9,7 +10,7 @@ const ours = ['_airbyte_extracted_at', '_airbyte_generation_id', '_airbyte_meta'
 const numbers = (rows: readonly Row[], column = 'id') => rows.map((row) => Number(row[column])).sort((a, b) => a - b);
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 
-describe.each(['folder', 'S3'] as const)('a database into a lake (%s)', (kind) => {
+describe.each(everyday(['folder', 'S3'] as const, ['S3']))('a database into a lake (%s)', (kind) => {
   test('every row of every table arrives once, typed, with the columns that tell where it came from', async () => {
     const at = await workspace({ lake: kind, seed: shop });
     const outcome = await at.sync();

@@ -3,6 +3,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { everyday } from '../harness/everyday.js';
 import { freePort } from '../services/free-port.js';
 import { startNetwork } from '../services/network.js';
 import { serverUser } from '../services/server-user.js';
@@ -242,7 +243,7 @@ describe('postgres18', () => {
   });
 });
 
-describe.each(['duckdb', 'postgres18'] as readonly WarehouseKind[])('%s', (kind) => {
+describe.each(everyday<WarehouseKind>(['duckdb', 'postgres18'], ['postgres18']))('%s', (kind) => {
   test('a table of somebody else, and a view, where a stream wants to go: both are refused with the ways on, and stay as they were', async () => {
     const { at, home, sync } = await bad(kind);
     const table = `${home}.items`;

@@ -2,7 +2,8 @@ import { testDatabase } from '@tapline/test/shared';
 import { openPostgres } from '../engines/postgres.js';
 import { sinkSuite } from './sink-suite.test.support.js';
 
-for (const version of [14, 18] as const) {
+// What differs between versions is the dialect's and the writer's, whose tests run on both.
+for (const version of process.env['CHAOS'] === 'full' ? ([14, 18] as const) : ([18] as const)) {
   sinkSuite(`PostgreSQL ${version}`, {
     shared: true,
     async place() {
