@@ -1,15 +1,14 @@
 /** Which columns a stream's Parquet files have, under which names, and where their values stand in a record. */
 import { columnsOf, type LogicalType } from '@tapline/catalog';
 import { streamKey, type AirbyteStream, type JsonSchema } from '@tapline/protocol';
+import { heldName } from './held-name.js';
 
 /** The columns that every row carries; a declared `_tapline_order` of the source's own takes the place of ours. */
-export const metaColumns = ['_airbyte_raw_id', '_airbyte_extracted_at', '_airbyte_meta', '_airbyte_generation_id', '_tapline_order'] as const;
+const metaColumns = ['_airbyte_raw_id', '_airbyte_extracted_at', '_airbyte_meta', '_airbyte_generation_id', '_tapline_order'] as const;
 export const extraColumn = '_tapline_extra';
 /** Of files only: {@link ParquetFile.unchanged}. */
 export const unchangedColumn = '_tapline_unchanged';
 const orderColumn = '_tapline_order';
-/** No name of a column can hold it. */
-const unheld = /\0|\p{Surrogate}/gu;
 
 export interface PlannedColumn {
   /** The member of the record's `data`. */
@@ -47,7 +46,7 @@ export function planColumns(stream: AirbyteStream): ColumnPlan {
       ownOrder = true;
       continue;
     }
-    const name = freeName(field.replace(unheld, '\ufffd'), taken, spelled);
+    const name = freeName(heldName(field), taken, spelled);
     taken.add(name.toLowerCase());
     if (name !== field) warnings.push(`stream ${streamKey(stream)}: the column "${field}" is written as "${name}", because its own name is taken, empty, or holds what no name of a column can`);
     columns.push({ field, name, type });

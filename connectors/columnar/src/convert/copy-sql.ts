@@ -1,6 +1,7 @@
 /** The one statement that turns a file of lines into Parquet. */
 import type { ColumnPlan } from './column-plan.js';
 import { extraColumn, unchangedColumn } from './column-plan.js';
+import { heldName } from './held-name.js';
 import { refusalsOf, type Refusals, type Refuse } from './refuse-sql.js';
 import { mayFail, readType, sqlName, sqlString, valueSql, type Reader } from './value-sql.js';
 
@@ -151,7 +152,7 @@ function metaSql({ plan, reader, extra, refuse, stamp }: CopyRequest, refusals: 
     (mayFail(column.type, reader) || refusals.columns[i] !== undefined ? [{ field: column.field, test: `r${i} IS NOT NULL AND v${i} IS NULL` }] : []));
   if (extra && reader === 'walked' && refusals.extra !== undefined) lost.push({ field: extraColumn, test: refusals.extra });
   // Text put together: lists of structs would cost the planner a millisecond, which is what a small file costs as a whole.
-  const named = (field: string): string => (refuse ? field.replace(unheld, '\ufffd') : field);
+  const named = (field: string): string => (refuse ? heldName(field) : field);
   const entry = (field: string): string => sqlString(JSON.stringify({ field: named(field), change: 'NULLED', reason: 'DESTINATION_TYPECAST_ERROR' }));
   const entries = lost.map(({ field, test }) => `CASE WHEN ${test} THEN ${entry(field)} END`);
   const told = 'to_json(ch)::VARCHAR';
@@ -161,9 +162,6 @@ function metaSql({ plan, reader, extra, refuse, stamp }: CopyRequest, refusals: 
   const any = ['len(ch) > 0', ...lost.map(({ test }) => `(${test})`)].join(' OR ');
   return `CASE WHEN ${any} THEN ${sqlString(`{${syncId}"changes":[`)} || ${made} || ']}' ELSE ${sqlString(`{${syncId}"changes":[]}`)} END`;
 }
-
-/** In a name of a field: what not every destination's JSON holds. */
-const unheld = /\0|\p{Surrogate}/gu;
 
 function partitionSql({ plan }: CopyRequest, partition: Partition): string[] {
   const index = plan.columns.findIndex((column) => column.name === partition.column);

@@ -1,6 +1,6 @@
 /** The names of schemas, tables and columns: as the source has them where the engine lets them be, else made safe. The registry tells what became of which. */
 import { createHash } from 'node:crypto';
-import { sync8 } from '@tapline/columnar';
+import { heldName, sync8 } from '@tapline/columnar';
 import { configError, streamKey, type StreamDescriptor } from '@tapline/protocol';
 import type { Dialect, TableName } from '../dialects/dialect.js';
 import { encodeName } from './stored-names.js';
@@ -123,13 +123,13 @@ export class NameSet {
 
 /** A name as it is if the engine holds it; else cut, or with its characters replaced, and told apart by 8 digits of the whole name's hash. */
 export function safeName(name: string, { maxNameBytes }: Pick<Dialect, 'maxNameBytes'>): string {
-  const clean = name.replaceAll('\0', '\ufffd').replace(/\p{Surrogate}/gu, '\ufffd');
+  const clean = heldName(name);
   if (clean === name && clean !== '' && Buffer.byteLength(clean) <= (maxNameBytes ?? Infinity)) return clean;
   return shortened(name, { maxNameBytes });
 }
 
 function shortened(name: string, { maxNameBytes }: Pick<Dialect, 'maxNameBytes'>): string {
-  const clean = name.replaceAll('\0', '\ufffd').replace(/\p{Surrogate}/gu, '\ufffd');
+  const clean = heldName(name);
   const suffix = `_${hash8(name)}`;
   return cut(clean, (maxNameBytes ?? Infinity) - suffix.length) + suffix;
 }
