@@ -3,7 +3,7 @@ export {
 } from './canonical-sql.js';
 export { cancel, openClient, type OpenClient, type RawClient } from './client.js';
 export { classify, config, connectionCodes, system, transient, type Attempt, type Known, type Purpose } from './classify.js';
-export { mayComeBack, patiently, type Patience } from './patience.js';
+export { mayComeBack, patiently } from './patience.js';
 export { pinSettings, valueForms } from './settings.js';
 export { identifier, literal, qualified } from './sql.js';
-export { addressFields, connectFields, sslModes, targetOf, type ConnectionConfig, type SslMode, type Target } from './target.js';
+export { addressFields, connectFields, type Target } from './target.js';
