@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LogLevel } from '@tapline/protocol';
 import type { Config } from './config.js';
 import { openWarehouse } from './open-warehouse.js';
+import { runAll } from './run-all.js';
 import { ensureSchema } from './tables/changes.js';
 import { ownSchema } from './tables/names.js';
 
@@ -23,7 +24,7 @@ export async function check({ config, log }: CheckContext): Promise<void> {
     const probe = { schema: ownSchema, table: `check_${process.pid}_${Date.now()}` };
     await warehouse.transaction(async () => {
       await ensureSchema(warehouse, ownSchema);
-      for (const statement of dialect.createTable(probe, [{ name: 'id', type: { kind: 'int', bits: 64 }, nullable: true }], [])) await warehouse.run(statement);
+      await runAll(warehouse, dialect.createTable(probe, [{ name: 'id', type: { kind: 'int', bits: 64 }, nullable: true }], []));
       throw new RolledBack();
     }).catch((error: unknown) => {
       if (!(error instanceof RolledBack)) throw error;

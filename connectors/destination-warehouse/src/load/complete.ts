@@ -1,6 +1,7 @@
 /** The log of a generation becomes what readers see. */
 import { sqlName, unchangedColumn } from '@tapline/columnar';
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { Warehouse } from '../warehouse.js';
 import { foldedRows } from './fold.js';
 import { foldedApart, keysToFold, look, putBack, type Look } from './fold-table.js';
@@ -9,7 +10,7 @@ import { Layout } from './layout.js';
 import { needsMarker } from './marks.js';
 import { merge } from './merge.js';
 import type { CompleteRequest, WriteReport } from './requests.js';
-import { insertInto, runAll, temporary, withMarker } from './temporary.js';
+import { insertInto, temporary, withMarker } from './temporary.js';
 
 /** Of `merge` and `history`. */
 export async function completeMerge({ warehouse, shape, from, into, replace }: CompleteRequest & { readonly warehouse: Warehouse }): Promise<Pick<WriteReport, 'nulled' | 'keyHeldNull'>> {

@@ -1,6 +1,7 @@
 /** Folded rows into a table of one row a key. */
 import { sqlName, unchangedColumn } from '@tapline/columnar';
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { Warehouse } from '../warehouse.js';
 import { ofDeletion } from './fold.js';
 import type { Layout } from './layout.js';
@@ -25,7 +26,7 @@ export async function merge({ warehouse, layout, stage, table, marked, nullable 
   const [s, t] = [dialect.table(stage), dialect.table(table)];
   const sameKey = layout.sameKey('s', 't', nullable);
   // Whoever joins it with a large table should know how small it is.
-  for (const statement of dialect.analyze(stage)) await warehouse.run(statement);
+  await runAll(warehouse, dialect.analyze(stage));
   if (marked.length > 0) await warehouse.run(fillSql(layout, { s, t, sameKey, marked }));
   if (layout.shape.deletes === 'soft') await warehouse.run(keepSql(layout, { s, t, sameKey }));
   const nulled = await tellUnknown({ warehouse, layout, table: stage, marked });

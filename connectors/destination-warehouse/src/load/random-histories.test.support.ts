@@ -1,6 +1,7 @@
 /** Random histories of a source, delivered in random batches as a copy beside a stream delivers them, and compared after each commit. */
 import { expect } from 'vitest';
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
 import { changeTypes, ChangingSource, type SourceRow } from './changes.test.support.js';
@@ -58,7 +59,7 @@ async function run({ seed, place: { warehouse, staging }, form, check }: RunOpti
   };
   const changes = (): Values[] => Array.from({ length: random.below(6) }, () => source.transaction()).flat();
 
-  for (const name of [table, openTable]) for (const statement of warehouse.dialect.dropTable(name)) await warehouse.run(statement);
+  for (const name of [table, openTable]) await runAll(warehouse, warehouse.dialect.dropTable(name));
   for (let i = random.below(10); i > 0; i--) source.transaction();
   source.entries.length = 0;
   for (const generation of [1, 2]) {

@@ -1,12 +1,12 @@
 /** A table whose rows are told apart by something else from now on. */
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import { isCurrent } from '../tables/own-columns.js';
 import type { WriteMode } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
 import { foldedApart, look, putBack } from './fold-table.js';
 import { beginHistory } from './history.js';
 import type { Layout } from './layout.js';
-import { runAll } from './temporary.js';
 
 /** How the rows of a table are told apart until now. */
 export interface Before {

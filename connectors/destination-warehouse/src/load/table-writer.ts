@@ -9,6 +9,7 @@ import { sqlName, unchangedColumn } from '@tapline/columnar';
 import { configError, streamKey } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
 import { duckdbForms } from '../dialects/duckdb-forms.js';
+import { runAll } from '../run-all.js';
 import type { TableColumn, TableShape } from '../tables/shape.js';
 import { mayBeBad, tellBadValues } from './bad-values.js';
 import { completeMerge } from './complete.js';
@@ -20,7 +21,7 @@ import { merge, unknownCount } from './merge.js';
 import type { CompleteRequest, LoadFile, TableWriterOptions, WriteReport, WriteRequest } from './requests.js';
 import { rekeyTable, type Before } from './rekey.js';
 import { stagedRows } from './staged-rows.js';
-import { runAll, temporary, withMarker } from './temporary.js';
+import { temporary, withMarker } from './temporary.js';
 
 /** One transaction is open in all of its methods, and it is theirs alone. */
 export class TableWriter {

@@ -1,6 +1,7 @@
 /** Tables of one step of a commit. */
 import { sqlName, unchangedColumn } from '@tapline/columnar';
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import { marker } from '../tables/own-columns.js';
 import type { TableColumn } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
@@ -17,7 +18,7 @@ export interface Temporary extends AsyncDisposable {
 export async function temporary(warehouse: Warehouse, columns: readonly TableColumn[]): Promise<Temporary> {
   const { dialect } = warehouse;
   const { table, statements } = dialect.createTemporary(`_tapline_step_${++made}`, columns.map(({ name, type }) => ({ name, type, nullable: true })));
-  for (const statement of statements) await warehouse.run(statement);
+  await runAll(warehouse, statements);
   const sql = dialect.table(table);
   return {
     name: table,
@@ -30,12 +31,8 @@ export async function temporary(warehouse: Warehouse, columns: readonly TableCol
 /** Fills it, and lets the planner know what is in it. */
 export async function insertInto(warehouse: Warehouse, into: Temporary, columns: readonly TableColumn[], select: string): Promise<void> {
   await warehouse.run(`INSERT INTO ${into.sql} (${columns.map(({ name }) => sqlName(name)).join(', ')}) ${select}`);
-  for (const statement of warehouse.dialect.analyze(into.name)) await warehouse.run(statement);
+  await runAll(warehouse, warehouse.dialect.analyze(into.name));
 }
 
 export const withMarker = (columns: readonly TableColumn[], marked: boolean): readonly TableColumn[] =>
   (marked && !columns.some(({ name }) => name === unchangedColumn) ? [...columns, marker] : columns);
-
-export async function runAll(warehouse: Warehouse, statements: readonly string[]): Promise<void> {
-  for (const statement of statements) await warehouse.run(statement);
-}

@@ -1,6 +1,7 @@
 /** What the writer must do on every engine. */
 import { expect, test } from 'vitest';
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { ColumnSource, TableShape } from '../tables/shape.js';
 import { changeTypes } from './changes.test.support.js';
 import { make, openForm, Random, rowsIn, shapeOf, sorted, table, typed, type ShapeOptions, type Values } from './load.test.support.js';
@@ -31,7 +32,7 @@ export function writerSuite(place: () => Place, seeds: readonly number[], whole 
 
   const fresh = async (...shapes: readonly (readonly [TableShape, TableName])[]): Promise<void> => {
     const { warehouse } = place();
-    for (const name of [table, openTable]) for (const statement of warehouse.dialect.dropTable(name)) await warehouse.run(statement);
+    for (const name of [table, openTable]) await runAll(warehouse, warehouse.dialect.dropTable(name));
     await warehouse.transaction(async () => {
       for (const [shape, name] of shapes) await make(warehouse, shape, name);
     });
@@ -220,9 +221,9 @@ export function writerSuite(place: () => Place, seeds: readonly number[], whole 
       expect(await valuesIn(shape)).toEqual(new Set([v, ...Array.from({ length: n - 1 }, (_, i) => `only ${i + 2}`)]));
     };
     await step(2, 'with its key');
-    for (const statement of dialect.dropKey(table, ['id'])) await warehouse.run(statement);
+    await runAll(warehouse, dialect.dropKey(table, ['id']));
     await step(3, 'without');
-    for (const statement of dialect.addKey(table, ['other'], 'primary')) await warehouse.run(statement);
+    await runAll(warehouse, dialect.addKey(table, ['other'], 'primary'));
     await step(4, 'with another');
   });
 
@@ -258,7 +259,7 @@ export function writerSuite(place: () => Place, seeds: readonly number[], whole 
     const old = await table_({ write: 'merge', types: { id: 'int64', body: 'int64', n: 'int64' }, key: ['id'] });
     await write(old, [record([1, 1], { id: 1, body: 7, n: 1 })]);
     const { warehouse } = place();
-    for (const statement of warehouse.dialect.addColumn(table, { name: 'body__text', type: typed('text'), nullable: true })) await warehouse.run(statement);
+    await runAll(warehouse, warehouse.dialect.addColumn(table, { name: 'body__text', type: typed('text'), nullable: true }));
     const [id, body, ...rest] = old.columns;
     const shape: TableShape = { ...old, columns: [id!, { ...body!, field: undefined, origin: 'body' }, { name: 'body__text', type: typed('text'), field: 'body' }, ...rest] };
     const text = shapeOf({ write: 'merge', types: { id: 'int64', body: 'text', n: 'int64' }, key: ['id'] });
@@ -292,7 +293,7 @@ export function writerSuite(place: () => Place, seeds: readonly number[], whole 
     const kept = shapeOf({ write: 'history', types, key: ['mail'], cursor: 'at' });
     for (const name of ['valid_from', 'valid_to', 'is_current']) {
       const { type } = kept.columns.find((column) => column.name === name)!;
-      for (const statement of warehouse.dialect.addColumn(table, { name, type, nullable: true })) await warehouse.run(statement);
+      await runAll(warehouse, warehouse.dialect.addColumn(table, { name, type, nullable: true }));
     }
     await rekey(kept, byMail);
     await write(kept, [record([4, 1], { id: 3, mail: 'a', at: day(6), v: 'six' })]);

@@ -1,6 +1,7 @@
 /** What follows a load: fresh statistics, and the user's own statements. The data is committed by then, whatever happens here. */
 import { configError, ConnectorError, toConnectorError, type LogLevel } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { Warehouse } from '../warehouse.js';
 
 export interface AfterLoadOptions {
@@ -47,8 +48,7 @@ export class AfterLoad {
     for (const [index, statement] of this.#options.postSql.entries()) {
       try {
         await this.#warehouse.transaction(async () => {
-          for (const setting of dialect.userSettings) await this.#warehouse.run(setting);
-          await this.#warehouse.run(statement);
+          await runAll(this.#warehouse, [...dialect.userSettings, statement]);
         });
       } catch (error) {
         const { kind, message } = toConnectorError(error);

@@ -5,6 +5,7 @@ import type { Config } from '../config.js';
 import type { TableName } from '../dialects/dialect.js';
 import type { LoadFile } from '../load/requests.js';
 import { TableWriter } from '../load/table-writer.js';
+import { runAll } from '../run-all.js';
 import { applyChanges, ensureSchema } from '../tables/changes.js';
 import { planTable, type PlanOptions, type TablePlan } from '../tables/evolve.js';
 import { closedShape, planAddition } from '../tables/generations.js';
@@ -91,7 +92,8 @@ export class TableSteps {
   async #drop(key: string, generation: number): Promise<void> {
     const shape = this.#tables.openShapeOf(key, generation);
     if (!shape) return;
-    await this.#run(this.#options.warehouse.dialect.dropTable(shape.table));
+    const { warehouse } = this.#options;
+    await runAll(warehouse, warehouse.dialect.dropTable(shape.table));
     await this.#tables.removeOpen(key, generation);
   }
 
@@ -209,10 +211,6 @@ export class TableSteps {
     this.#nulled += nulled;
     this.#changed.set(JSON.stringify(shape.table), shape.table);
     await this.#tables.save(keyHeldNull ? { ...shape, primaryKey: false } : shape);
-  }
-
-  async #run(statements: readonly string[]): Promise<void> {
-    for (const statement of statements) await this.#options.warehouse.run(statement);
   }
 
   get #tables(): Registry {

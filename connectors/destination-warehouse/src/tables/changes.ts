@@ -1,5 +1,6 @@
 /** What has to be done to a table before rows can be written, and doing it. */
 import type { ColumnType, Dialect, TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { Warehouse } from '../warehouse.js';
 import { schemaExists } from './existing.js';
 import { marker } from './own-columns.js';
@@ -29,7 +30,7 @@ export const dropsKey = (before: TableShape, now: WriteMode): readonly TableChan
 export async function applyChanges(warehouse: Warehouse, table: TableName, changes: readonly TableChange[]): Promise<void> {
   for (const change of changes) {
     if (change.kind === 'create') await ensureSchema(warehouse, table.schema);
-    for (const statement of statementsOf(warehouse.dialect, table, change)) await warehouse.run(statement);
+    await runAll(warehouse, statementsOf(warehouse.dialect, table, change));
   }
 }
 

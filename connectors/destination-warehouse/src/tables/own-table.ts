@@ -1,4 +1,5 @@
 import type { NewColumn, TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { Warehouse } from '../warehouse.js';
 import { existingRelation, schemaExists } from './existing.js';
 
@@ -7,7 +8,7 @@ export async function ensureOwnTable(warehouse: Warehouse, table: TableName, col
   const make = async (exists: () => Promise<boolean>, statements: readonly string[]): Promise<void> => {
     if (await exists()) return;
     try {
-      for (const statement of statements) await warehouse.run(statement);
+      await runAll(warehouse, statements);
     } catch (error) {
       if (!(await exists())) throw error;
     }

@@ -6,6 +6,7 @@ import { formatLogicalType } from '@tapline/catalog';
 import { generationKey } from '@tapline/columnar';
 import { streamKey, type StreamDescriptor } from '@tapline/protocol';
 import type { TableName } from '../dialects/dialect.js';
+import { runAll } from '../run-all.js';
 import type { Warehouse } from '../warehouse.js';
 import { existingRelation, existingRelations, type ExistingRelation } from './existing.js';
 import { identity, oneTable, tableOf, tablesOf, type NamePatterns } from './names.js';
@@ -199,7 +200,7 @@ export class Registry {
     await this.#warehouse.transaction(async () => {
       await claim();
       for (const { shape: { table } } of orphans) {
-        if (await existingRelation(this.#warehouse, table)) for (const statement of this.#warehouse.dialect.dropTable(table)) await this.#warehouse.run(statement);
+        if (await existingRelation(this.#warehouse, table)) await runAll(this.#warehouse, this.#warehouse.dialect.dropTable(table));
         await this.#remove(table);
       }
     });
