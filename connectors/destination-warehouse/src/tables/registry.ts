@@ -9,6 +9,7 @@ import type { TableName } from '../dialects/dialect.js';
 import { runAll } from '../run-all.js';
 import type { Warehouse } from '../warehouse.js';
 import { existingRelation, existingRelations, type ExistingRelation } from './existing.js';
+import { KnownTables } from './known-tables.js';
 import { identity, oneTable, tableOf, tablesOf, type NamePatterns } from './names.js';
 import { movedTable, requireFree, requireOurs } from './ownership.js';
 import { RegistryTables, type RegisteredTable } from './registry-tables.js';
@@ -26,8 +27,7 @@ export class Registry {
   readonly #stored: RegistryTables;
   readonly #sync: string;
   readonly #patterns: NamePatterns;
-  /** By the table's identity. */
-  #tables = new Map<string, RegisteredTable>();
+  #tables: KnownTables;
   readonly #declared = new Map<string, StreamDescriptor>();
   /** By what the patterns make of their names. */
   readonly #spelled = new Map<string, StreamDescriptor>();
@@ -45,6 +45,7 @@ export class Registry {
 
   private constructor(warehouse: Warehouse, { sync, patterns = {} }: RegistryOptions) {
     this.#warehouse = warehouse;
+    this.#tables = new KnownTables(warehouse.dialect);
     this.#stored = new RegistryTables(warehouse);
     this.#sync = sync;
     this.#patterns = patterns;
@@ -70,21 +71,21 @@ export class Registry {
   async read(): Promise<void> {
     const tables = await this.#stored.read(this.#sync);
     for (const known of [this.#relations, this.#looked, this.#written, this.#claimed]) known.clear();
-    this.#tables = new Map(tables.map((one) => [identity(one.shape.table, this.#warehouse.dialect), one]));
+    this.#tables = new KnownTables(this.#warehouse.dialect, tables);
   }
 
   get tables(): readonly RegisteredTable[] {
-    return [...this.#tables.values()];
+    return this.#tables.all;
   }
 
   /** The stream's own table, by its `streamKey`; undefined = nothing of it was ever complete. */
   shapeOf(key: string): TableShape | undefined {
-    return this.tables.find(({ shape, generation }) => generation === undefined && streamKey(shape.stream) === key)?.shape;
+    return this.#tables.of(key, undefined)?.shape;
   }
 
   /** The table of a generation that is open. */
   openShapeOf(key: string, generation: number): TableShape | undefined {
-    return this.tables.find((one) => one.generation === generation && streamKey(one.shape.stream) === key)?.shape;
+    return this.#tables.of(key, generation)?.shape;
   }
 
   /**
@@ -159,7 +160,7 @@ export class Registry {
 
   async #claim(stream: StreamDescriptor, table: TableName, replaced: boolean): Promise<readonly string[]> {
     const { location, dialect } = this.#warehouse;
-    const ours = this.#tables.get(identity(table, dialect));
+    const ours = this.#tables.at(table);
     if (ours && this.#written.has(identity(table, dialect))) return [];
     const relation = await this.#relation(table);
     if (!ours || streamKey(ours.shape.stream) !== streamKey(stream)) {
@@ -207,18 +208,17 @@ export class Registry {
   }
 
   async #save(shape: TableShape, generation: number | undefined): Promise<void> {
-    const key = identity(shape.table, this.#warehouse.dialect);
-    const before = this.#tables.get(key);
+    const before = this.#tables.at(shape.table);
     if (before && before.generation === generation && sameShape(before.shape, shape)) return;
     await this.#remove(shape.table);
     await this.#stored.insert(this.#sync, { shape, generation });
-    this.#tables.set(key, { shape, generation });
-    this.#written.add(key);
+    this.#tables.set({ shape, generation });
+    this.#written.add(identity(shape.table, this.#warehouse.dialect));
   }
 
   async #remove(table: TableName): Promise<void> {
     await this.#stored.remove(table);
-    this.#tables.delete(identity(table, this.#warehouse.dialect));
+    this.#tables.delete(table);
   }
 }
 
