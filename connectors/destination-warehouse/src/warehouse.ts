@@ -17,7 +17,7 @@ export interface Warehouse extends AsyncDisposable {
   load(request: LoadRequest): Promise<number>;
   /** Rows of a query over local Parquet files, in DuckDB's SQL; for small answers. */
   query(select: string): Promise<Row[]>;
-  /** `from` takes the place of `into`, which may not exist, in the open transaction: readers see the old one until it commits. Views, grants and comments of `into` stay. */
+  /** `from` takes the place of `into`, which may not exist, nor its schema, in the open transaction: readers see the old one until it commits. Views, grants and comments of `into` stay. */
   replaceTable(from: TableName, into: TableName): Promise<void>;
   /** Ends a writer of the same sync that hangs in a transaction and holds the row of the checkpoint; true if there was one. Not where the file's lock is the fence. */
   endHungWriter?(sync: string): Promise<boolean>;

@@ -48,9 +48,10 @@ async function commentsOf({ run, into }: ReplaceRequest): Promise<{ readonly col
   return found.map(({ name, comment }) => ({ column: name ?? undefined, comment }));
 }
 
-/** There is no SET SCHEMA: the rows are written again. */
+/** There is no SET SCHEMA: the rows are written again, into a schema that may not be there yet. */
 async function copy({ run, from, into }: ReplaceRequest): Promise<void> {
   const columns = await columnsOf(run, from);
+  await run(duckdbDialect.createSchema(into.schema));
   await run(`CREATE TABLE ${table(into)} (${columns.map(({ name, type, nullable }) => `${quote(name)} ${type}${nullable ? '' : ' NOT NULL'}`).join(', ')})`);
   await run(`INSERT INTO ${table(into)} SELECT * FROM ${table(from)}`);
   await run(`DROP TABLE ${table(from)}`);

@@ -131,17 +131,17 @@ export class TableSteps {
     const replaced = replace && from.write !== 'history';
     const table = await this.#tables.tableFor(stream, { replaced });
     const shape = replaced ? closedShape(from, table) : await this.#addTo(table, from);
-    await ensureSchema(this.#options.warehouse, table.schema);
     const { nulled, keyHeldNull } = await this.#writer.complete({ shape, from: from.table, into: table, replace });
     await this.#tables.removeOpen(key, generation);
-    await this.#written(shape, nulled, keyHeldNull);
+    await this.#tables.save(keyHeldNull ? unkeyed(shape) : shape);
+    this.#written(shape, nulled);
   }
 
   /** The stream's table, so that it takes the rows of an open generation. */
   async #addTo(table: TableName, from: TableShape): Promise<TableShape> {
     const { shape, changes, rekeyed } = planAddition(this.#tables.shapeOf(streamKey(from.stream)), from, table);
     await applyChanges(this.#options.warehouse, table, changes);
-    return await this.#settled(shape, rekeyed);
+    return await this.#rekeyed(shape, rekeyed);
   }
 
   /** The stream's table, made or changed so that it takes the files. All changes come before the first row: no engine minds that order. */
@@ -156,18 +156,16 @@ export class TableSteps {
       rekeyed ??= planned.rekeyed;
       shape = planned.shape;
     }
-    return await this.#settled(shape!, rekeyed);
-  }
-
-  /** What is recorded of a table once its changes are made; rows that another key told apart are folded anew. */
-  async #settled(shape: TableShape, rekeyed: TablePlan['rekeyed']): Promise<TableShape> {
-    let settled = shape;
-    if (rekeyed) {
-      const { keyHeldNull } = await this.#writer.rekey(shape, shape.table, rekeyed);
-      settled = { ...shape, primaryKey: shape.write === 'merge' && !keyHeldNull };
-    }
+    const settled = await this.#rekeyed(shape!, rekeyed);
     await this.#tables.save(settled);
     return settled;
+  }
+
+  /** Rows that another key told apart are folded anew. */
+  async #rekeyed(shape: TableShape, before: TablePlan['rekeyed']): Promise<TableShape> {
+    if (!before) return shape;
+    const { keyHeldNull } = await this.#writer.rekey(shape, shape.table, before);
+    return { ...shape, primaryKey: shape.write === 'merge' && !keyHeldNull };
   }
 
   /** The forms in which the files came, in order; without files the newest. */
@@ -203,14 +201,17 @@ export class TableSteps {
     if (files.length === 0) return;
     const loads = files.map(({ name, schema, unchanged, extra }): LoadFile => ({ path: name, unchanged, sources: sourcesOf(shape, schema.plan, { unchanged, extra }) }));
     const { nulled, keyHeldNull } = await this.#writer.write({ shape, table: shape.table, open, files: loads });
-    if (open) this.#nulled += nulled;
-    else await this.#written(shape, nulled, keyHeldNull);
+    if (open) {
+      this.#nulled += nulled;
+      return;
+    }
+    if (keyHeldNull) await this.#tables.save(unkeyed(shape));
+    this.#written(shape, nulled);
   }
 
-  async #written(shape: TableShape, nulled: number, keyHeldNull: boolean): Promise<void> {
+  #written(shape: TableShape, nulled: number): void {
     this.#nulled += nulled;
     this.#changed.set(JSON.stringify(shape.table), shape.table);
-    await this.#tables.save(keyHeldNull ? { ...shape, primaryKey: false } : shape);
   }
 
   get #tables(): Registry {
@@ -218,3 +219,5 @@ export class TableSteps {
     return this.#registry;
   }
 }
+
+const unkeyed = (shape: TableShape): TableShape => ({ ...shape, primaryKey: false });
