@@ -24,10 +24,12 @@ const grants = (acl: string, column: string, target: string): string => `
     CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END, CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS sql
   ${acl}`;
 
+/** The table's name within a template of format(), which is a literal. */
+const formatted = (name: TableName): string => postgresDialect.table(name).replaceAll('%', '%%').replaceAll("'", "''");
+
 /** Of the table `oid`, for the one that will stand at `into` with these columns. */
 export async function belongingsOf(run: RunSql, { oid, into, columns }: { readonly oid: string; readonly into: TableName; readonly columns: readonly string[] }): Promise<Belongings> {
-  // A template of format(), in a literal.
-  const target = postgresDialect.table(into).replaceAll('%', '%%').replaceAll("'", "''");
+  const target = formatted(into);
   const there = `ARRAY[${columns.map(literal).join(', ')}]::pg_catalog.text[]`;
   const rows = await run(`
     WITH it AS (SELECT * FROM pg_catalog.pg_class WHERE oid = $1::pg_catalog.oid),
@@ -63,7 +65,7 @@ function formStart(definition: string): number {
 
 /** Rights that a table of `schema` has from its beginning, by ALTER DEFAULT PRIVILEGES: they count where a table is made, and ours was made elsewhere. */
 export async function defaultGrants(run: RunSql, into: TableName): Promise<string[]> {
-  const target = postgresDialect.table(into).replaceAll('%', '%%').replaceAll("'", "''");
+  const target = formatted(into);
   const rows = await run(
     grants(`FROM pg_catalog.pg_default_acl AS d JOIN pg_catalog.pg_namespace AS n ON n.oid = d.defaclnamespace, pg_catalog.aclexplode(d.defaclacl) AS x
       WHERE n.nspname = $1 AND d.defaclobjtype = 'r' AND d.defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER) AND x.grantee <> d.defaclrole`, '', target),
@@ -81,5 +83,6 @@ export async function revokeAll(run: RunSql, into: TableName): Promise<void> {
   for (const { who } of rows) await run(`REVOKE ALL ON TABLE ${postgresDialect.table(into)} FROM ${String(who)}`);
 }
 
-export const createIndex = ({ name, unique, form }: Index, into: TableName): string =>
-  `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${identifier(name)} ON ${postgresDialect.table(into)}${form}`;
+/** Without a name the server finds one. */
+export const createIndex = ({ name, unique, form }: Pick<Index, 'unique' | 'form'> & { readonly name?: string }, into: TableName): string =>
+  `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${name === undefined ? '' : `${identifier(name)} `}ON ${postgresDialect.table(into)}${form}`;

@@ -2,7 +2,7 @@
 import { identifier } from '@tapline/postgres-client';
 import type { TableName } from '../dialects/dialect.js';
 import { postgresDialect } from '../dialects/postgres.js';
-import { plainIndexesOf } from './postgres-belongings.js';
+import { createIndex, plainIndexesOf } from './postgres-belongings.js';
 import { attributesOf, primaryKeyOf, relationOf, type RunSql } from './postgres-catalog.js';
 
 const { table } = postgresDialect;
@@ -32,7 +32,7 @@ export async function refillTable(run: RunSql, from: TableName, into: TableName)
   if (key && !sameKey) await run(`ALTER TABLE ${table(into)} ADD PRIMARY KEY (${key.columns.map(identifier).join(', ')})`);
   const forms = new Set((await plainIndexesOf(run, target.oid)).map(({ form }) => form));
   for (const { form, unique } of await plainIndexesOf(run, source.oid)) {
-    if (!forms.has(form)) await run(`CREATE ${unique ? 'UNIQUE ' : ''}INDEX ON ${table(into)}${form}`);
+    if (!forms.has(form)) await run(createIndex({ form, unique }, into));
   }
   await run(`DROP TABLE ${table(from)}`);
 }
