@@ -9,6 +9,7 @@ export { planGenerations, replacedNow, retiredStates, type Generations } from '.
 export { columnHashes, holds, keyHash, keyValues, rowHash, type DigestColumn } from './digest/canonical-sql.js';
 export { answerDigest, type Ask, type DigestDestination } from './digest/answer-digest.js';
 export { digestLake, type DigestLakeOptions } from './digest/digest-lake.js';
+export type { Fold } from './digest/fold-sql.js';
 export type { LocalCopy } from './digest/table-digest.js';
 export { writeColumnar } from './ingest/write-columnar.js';
 export type { ColumnarOptions, WriteColumnarRequest } from './ingest/options.js';

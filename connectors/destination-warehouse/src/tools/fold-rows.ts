@@ -1,10 +1,5 @@
 /** From the rows of a table to the rows that the stream has now. */
-
-/**
- * `all`: each row counts. `versions`: of rows with one key the last one, and one content must not come twice. `changes`: the same, but
- * each change has a place of its own, which must not come twice, and a last one may be a deletion.
- */
-export type Fold = 'all' | 'versions' | 'changes';
+import type { Fold } from '@tapline/columnar';
 
 /**
  * `rows`: a query whose columns are k the key's hash, h the row's, ord its place, gone, nulled, and those of `extra`. The result has k, h,

@@ -1,12 +1,12 @@
 /** The digest of one stream's table, computed where it is. */
 import { isCdc, isChangeColumn } from '@tapline/catalog';
-import { planColumns } from '@tapline/columnar';
+import { planColumns, type Fold } from '@tapline/columnar';
 import { checksumText, configError, streamKey, type ConfiguredStream, type RangeDigest, type RowDigest } from '@tapline/protocol';
 import { isCurrent } from '../tables/own-columns.js';
 import type { TableShape } from '../tables/shape.js';
 import type { Warehouse } from '../warehouse.js';
 import type { DigestedColumn, DigestSql, RowSql } from './digest-sql.js';
-import { foldRows, type Fold } from './fold-rows.js';
+import { foldRows } from './fold-rows.js';
 
 export interface TableDigestOptions {
   readonly warehouse: Warehouse;
