@@ -23,17 +23,26 @@ export type Checkpoint = z.infer<typeof Checkpoint>;
 export const OpenedMessage = z.looseObject({ type: z.literal('OPENED'), epoch: z.number(), checkpoint: Checkpoint.nullable() });
 export type OpenedMessage = z.infer<typeof OpenedMessage>;
 
+/** The forms of a batch. Ours read and write `parquet`. */
+export const BatchFormat = z.enum(['arrow', 'parquet']);
+export type BatchFormat = z.infer<typeof BatchFormat>;
+
+/** A file of records in the session's `batch.dir`. */
 export const BatchMessage = z.looseObject({
   type: z.literal('BATCH'),
   stream_descriptor: StreamDescriptor,
-  path: z.string(),
-  format: z.enum(['arrow', 'parquet']),
+  /** The name of a file that lies in the folder itself. */
+  path: z.string().regex(/^(?!\.)[^/\\\0]+$/, 'must be the name of a file in the folder of the batches'),
+  format: BatchFormat,
+  /** Names the field that the i-th column of the file is, or a column of our own; names within the file mean nothing. */
   columns: z.array(z.string()),
   schema_version: z.number().optional(),
-  rows: z.number(),
-  bytes: z.number(),
+  rows: z.int().min(1),
+  bytes: z.int().min(0),
+  /** Milliseconds since 1970, of all its records. */
   emitted_at: z.number(),
 });
+export type BatchMessage = z.infer<typeof BatchMessage>;
 
 /** Before the first record that needs it; from source (AirbyteStream) or, forwarded, the ConfiguredStream. */
 export const SchemaMessage = z.looseObject({
@@ -86,7 +95,8 @@ export const Session = z.looseObject({
   state_interval_ms: z.number().optional(),
   /** When a destination should commit, whichever comes first. What is left out is the destination's own choice. */
   flush: z.looseObject({ ms: z.number().optional(), bytes: z.number().optional() }).optional(),
-  batch: z.looseObject({ dir: z.string(), format: z.string(), max_bytes: z.number() }).optional(),
+  /** Records travel as files, too: `dir` an absolute path, empty at the start; at most `max_bytes` lie there that the destination has not deleted. */
+  batch: z.looseObject({ dir: z.string(), format: BatchFormat, max_bytes: z.number() }).optional(),
   /** A private directory for scratch files, removed by the runner at the end of the run. */
   scratch: z.string().optional(),
   /** For crash tests only: `name[@hit]:kill|stop|exit[>FILE]`. */

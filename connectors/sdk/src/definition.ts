@@ -1,6 +1,6 @@
 /** What an author writes: a source or a destination as data and generators. `run()` does the rest. */
 import type {
-  AirbyteStream, CatalogBody, ConfiguredCatalog, ConfiguredStream, DestinationExtension, LogLevel, RecordChange, Session, SourceExtension,
+  AirbyteStream, BatchFormat, CatalogBody, ConfiguredCatalog, ConfiguredStream, DestinationExtension, LogLevel, RecordChange, Session, SourceExtension,
   StateBody, StreamDescriptor, StreamStatusValue,
 } from '@tapline/protocol';
 import type { Readable } from 'node:stream';
@@ -31,6 +31,8 @@ export interface VerbContext<Config> {
 export interface SourceDefinition<Config> extends Definition<Config> {
   /** Default: `end`, and `ack` where there is a `confirm`; the SDK keeps both. The others are the author's to keep. */
   readonly extensions?: readonly SourceExtension[];
+  /** With the extension `batch`: the forms of files that it writes, the one it likes best first. */
+  readonly batchFormats?: readonly BatchFormat[];
   discover(context: VerbContext<Config>): Promise<CatalogBody>;
   /**
    * Yields records and states. Pulled: the next item is asked for once the last one has been written.
@@ -58,7 +60,7 @@ export interface ReadContext<Config> extends VerbContext<Config> {
   readonly session: Session | undefined;
 }
 
-/** What `read` yields. Make them with `record`, `streamState`, `globalState`, `status`, `failed`, `estimate`, `lines`, `schema`, `generation`, `lag`. */
+/** What `read` yields. Make them with `record`, `streamState`, `globalState`, `status`, `failed`, `estimate`, `lines`, `batch`, `schema`, `generation`, `lag`. */
 export type SourceItem =
   | { readonly kind: 'record'; readonly stream: StreamDescriptor; readonly data: object; readonly changes?: readonly RecordChange[] | undefined }
   | { readonly kind: 'stream_state'; readonly stream: StreamDescriptor; readonly state: unknown }
@@ -69,6 +71,11 @@ export type SourceItem =
   | { readonly kind: 'estimate'; readonly stream: StreamDescriptor; readonly rows?: number; readonly bytes?: number }
   /** Whole RECORD lines of one stream, ends included, already encoded by somebody faster. `stream` sends its STARTED. */
   | { readonly kind: 'lines'; readonly bytes: Buffer; readonly stream?: StreamDescriptor }
+  /** Where `session.batch` is: a file of records in its folder. */
+  | {
+      readonly kind: 'batch'; readonly stream: StreamDescriptor; readonly path: string; readonly bytes: number; readonly rows: number;
+      readonly columns: readonly string[]; readonly emittedAt: number;
+    }
   /** What follows of this stream has another schema, or the stream is new. */
   | { readonly kind: 'schema'; readonly stream: AirbyteStream; readonly version: number }
   | {
@@ -80,8 +87,8 @@ export type SourceItem =
 export interface DestinationDefinition<Config> extends Definition<Config> {
   /** Only with `consume`. Default: none. */
   readonly extensions?: readonly DestinationExtension[];
-  /** With the extension `batch`. */
-  readonly batchFormats?: readonly ('arrow' | 'parquet')[];
+  /** With the extension `batch`: the forms of files that it reads. */
+  readonly batchFormats?: readonly BatchFormat[];
   readonly syncModes: readonly ('append' | 'overwrite' | 'append_dedup')[];
   /** What to do instead of a mode that is not offered: a sentence for the user, without a full stop. */
   readonly modeAdvice?: Readonly<Record<string, string>>;

@@ -36,6 +36,16 @@ export const estimate = (stream: StreamDescriptor, size: { readonly rows?: numbe
 export const lines = (bytes: Buffer, stream?: StreamDescriptor): SourceItem => ({ kind: 'lines', bytes, ...(stream && { stream }) });
 
 /**
+ * A whole file of records, written by `BatchFiles` of `@tapline/sdk/batch`, only where there is a `session.batch`. `columns[i]` = the field
+ * that the i-th column of the file is; `rows` at least 1; `emittedAt` in milliseconds since 1970, for all of them. The form of the file:
+ * protocol/SPEC.md, "Batches".
+ */
+export const batch = (
+  stream: StreamDescriptor,
+  file: { readonly path: string; readonly bytes: number; readonly rows: number; readonly columns: readonly string[]; readonly emittedAt: number },
+): SourceItem => ({ kind: 'batch', stream, ...file });
+
+/**
  * What follows of this stream has this schema, whole. A stream that is not in the catalog begins by it: only one that
  * `session.selection` wants. Where `session.extensions` has no `schema` nothing is written, with one warning a stream.
  * `version` rises within the stream.

@@ -1,7 +1,7 @@
 /** `read`: pulls the source's generator, and writes what it yields. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  exitCodeOf, ExitCode, failpoint, streamKey, toConnectorError, type ConnectorError, type SourceExtension, type StreamDescriptor,
+  exitCodeOf, ExitCode, failpoint, streamKey, systemError, toConnectorError, type ConnectorError, type SourceExtension, type StreamDescriptor,
 } from '@tapline/protocol';
 import { Acks } from './acks.js';
 import type { ReadContext, SourceDefinition, SourceItem } from './definition.js';
@@ -150,6 +150,11 @@ class Reading<Config> {
         this.#atBoundary = false;
         await output.lines(item.bytes);
         break;
+      case 'batch':
+        await this.#statuses.start(item.stream);
+        this.#atBoundary = false;
+        await this.#batch(item);
+        break;
       case 'stream_state':
         await this.#statuses.start(item.stream);
         await this.#state({ type: 'STREAM', stream: streamState(item.stream, item.state) });
@@ -196,6 +201,15 @@ class Reading<Config> {
   async #start(stream: StreamDescriptor): Promise<void> {
     await this.#records.flush();
     await this.#statuses.start(stream);
+  }
+
+  async #batch({ stream, path, bytes, rows, columns, emittedAt }: Extract<SourceItem, { kind: 'batch' }>): Promise<void> {
+    const format = this.#options.context.session?.batch?.format;
+    if (!format) throw systemError(`a batch of ${streamKey(stream)} cannot be sent: this run does not use batches`, { code: 'no_batches' });
+    await this.#options.stdout.output.extension({
+      type: 'BATCH', stream_descriptor: bare(stream), path, format, columns: [...columns], rows, bytes, emitted_at: emittedAt,
+    });
+    failpoint('source.after_batch_line');
   }
 
   async #schema({ stream, version }: Extract<SourceItem, { kind: 'schema' }>): Promise<void> {

@@ -8,7 +8,7 @@ const protocolVersion = '0.2.0';
 export function specOf<Config>(definition: SourceDefinition<Config> | DestinationDefinition<Config>): SpecBody {
   const isSource = 'read' in definition;
   const extensions = isSource ? sourceExtensions(definition) : (definition.extensions ?? []);
-  const batchFormats = isSource ? undefined : definition.batchFormats;
+  const { batchFormats } = definition;
   const tools = Object.keys(definition.tools ?? {});
   return {
     protocol_version: protocolVersion,

@@ -1,0 +1,122 @@
+/** The folder through which a source hands its batches over: numbered files, and the credit to write them. */
+import { configError, failpoint, systemError, type ConnectorError, type Session } from '@tapline/protocol';
+import { open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** While there is no credit the folder is looked at so often: at first soon, since a destination that keeps up frees a file in no time. */
+const firstPollMs = 2;
+const longestPollMs = 20;
+
+/** Over all instances of the process: no two files of it share a name. */
+let written = 0;
+
+/**
+ * The files that this process has written into the session's `batch.dir`. What the destination has deleted is credit again. At most
+ * `max_bytes` lie there; but a file may always go while no more than half of that does: a destination never keeps more than this half to
+ * itself, and who waited for more would wait for ever behind one large row.
+ */
+export class BatchFiles {
+  readonly #dir: string;
+  readonly #format: string;
+  readonly #maxBytes: number;
+  readonly #signal: AbortSignal;
+  /** Bytes by name; some of them may be gone already. */
+  readonly #files = new Map<string, number>();
+  #bytes = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ dir, format, max_bytes: maxBytes }: NonNullable<Session['batch']>, signal: AbortSignal) {
+    this.#dir = dir;
+    this.#format = format;
+    this.#maxBytes = maxBytes;
+    this.#signal = signal;
+  }
+
+  /**
+   * Writes a file out of parts (byte order is that of the list; the buffers are free again once it has resolved) and resolves with what
+   * the item `batch` needs. Yield that item without waiting for another `write` first: what nobody was told of is never deleted. Calls
+   * take turns. Waits while there is no credit; rejects with the signal's reason once it is aborted, else with a ConnectorError that names
+   * the folder.
+   */
+  write(parts: readonly Uint8Array[]): Promise<{ readonly path: string; readonly bytes: number }> {
+    const turn = this.#last.then(() => this.#write(parts));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #write(parts: readonly Uint8Array[]): Promise<{ readonly path: string; readonly bytes: number }> {
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    const name = `${String(++written).padStart(6, '0')}.${this.#format}`;
+    const path = join(this.#dir, name);
+    try {
+      await this.#credit(bytes);
+      this.#signal.throwIfAborted();
+      await writeWhole(`${path}.tmp`, parts);
+      // Only whole files have a name that is announced.
+      await rename(`${path}.tmp`, path);
+    } catch (error) {
+      await rm(`${path}.tmp`, { force: true }).catch(() => undefined);
+      if (this.#signal.aborted) throw this.#signal.reason;
+      throw this.#failure(error as NodeJS.ErrnoException);
+    }
+    this.#files.set(name, bytes);
+    this.#bytes += bytes;
+    failpoint('source.after_batch');
+    return { path: name, bytes };
+  }
+
+  async #credit(bytes: number): Promise<void> {
+    for (let wait = firstPollMs; !this.#fits(bytes); wait = Math.min(wait * 1.5, longestPollMs)) {
+      await this.#forgetDeleted();
+      if (this.#fits(bytes)) return;
+      await sleep(wait, undefined, { signal: this.#signal });
+    }
+  }
+
+  #fits(bytes: number): boolean {
+    return this.#bytes + bytes <= this.#maxBytes || this.#bytes <= this.#maxBytes / 2;
+  }
+
+  /** One listing, not a look at each: a stream that is held back must not hide that files behind it are gone. */
+  async #forgetDeleted(): Promise<void> {
+    const there = new Set(await readdir(this.#dir));
+    for (const [name, bytes] of this.#files) {
+      if (there.has(name)) continue;
+      this.#files.delete(name);
+      this.#bytes -= bytes;
+    }
+  }
+
+  #failure(error: NodeJS.ErrnoException): ConnectorError {
+    if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
+      return configError(`the folder for batches ${this.#dir} has no room left: make room there, or run with --transport json`, { code: 'disk_full', cause: error });
+    }
+    return systemError(`a batch cannot be written into ${this.#dir}: ${error.message}`, { code: 'batch_folder', cause: error });
+  }
+}
+
+async function writeWhole(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    for (let i = 0; i < parts.length; i += mostParts) await writeAll(file, parts.slice(i, i + mostParts));
+  } finally {
+    await file.close();
+  }
+}
+
+/** The system takes no more at once (IOV_MAX). */
+const mostParts = 1024;
+
+/** The system may take a part of it only: at most 2 GiB at once, or what a full disk still holds. */
+async function writeAll(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  let left = parts.filter(({ length }) => length > 0);
+  while (left.length > 0) {
+    let { bytesWritten } = await file.writev(left);
+    left = left.flatMap((part) => {
+      const done = Math.min(bytesWritten, part.length);
+      bytesWritten -= done;
+      return done === part.length ? [] : [part.subarray(done)];
+    });
+  }
+}
