@@ -42,7 +42,8 @@ export async function foldedApart(request: FoldTableRequest): Promise<Folded | u
   }
   const columns = withMarker(layout.columns, marked.length > 0);
   const rows = await temporary(warehouse, columns);
-  const theirs = `SELECT t.* FROM ${t} t JOIN ${keys.sql} d ON ${layout.sameKey('d', 't', nullable)}`;
+  // Users may have added columns to the table.
+  const theirs = `SELECT ${columns.map(({ name }) => `t.${sqlName(name)}`).join(', ')} FROM ${t} t JOIN ${keys.sql} d ON ${layout.sameKey('d', 't', nullable)}`;
   const single = foldedRows({ layout, rows: theirs, marker: marked.length > 0, marked });
   const lasting = layout.shape.deletes === 'hard' ? `SELECT * FROM (${single}) s WHERE NOT (${layout.deleted('s')})` : single;
   await insertInto(warehouse, rows, columns, lasting);

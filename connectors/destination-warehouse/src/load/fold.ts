@@ -21,22 +21,24 @@ export function foldedRows({ layout, rows, marker, marked }: FoldRequest): strin
   const list = [layout.list('r'), ...(marker ? [`r.${sqlName(unchangedColumn)}`] : [])].join(', ');
   const filled = filledRows({ layout, rows: layout.placed(rows, marker ? [unchangedColumn] : []), marked });
   const key = layout.keyOf('r').join(', ');
+  const [nth, old, markBefore] = [layout.helper('n'), layout.helper('old'), layout.helper('bm')];
+  const before_ = (i: number): string => layout.helper(`b${i}`);
   const latest = (partition: string, of: string): string =>
-    `SELECT ${list} FROM (SELECT r.*, row_number() OVER (PARTITION BY ${partition} ORDER BY ${layout.descending('r')}) AS __tapline_n FROM (${of}) r) r WHERE r.__tapline_n = 1`;
+    `SELECT ${list} FROM (SELECT r.*, row_number() OVER (PARTITION BY ${partition} ORDER BY ${layout.descending('r')}) AS ${nth} FROM (${of}) r) r WHERE r.${nth} = 1`;
   if (layout.shape.deletes !== 'soft') return latest(key, filled);
 
   // The last deletion and the last row of each key, in one row; the later of them decides.
   const two = latest(`${key}, ${layout.deleted('r')}`, filled);
   const ordered = `OVER (PARTITION BY ${key} ORDER BY ${layout.ascending('r')})`;
   const kept = layout.columns.filter((column) => !ofDeletion(layout, column.name));
-  const before = [...kept.map(({ name }, i) => `lag(r.${sqlName(name)}) ${ordered} AS __tapline_b${i}`), `lag(r._airbyte_raw_id) ${ordered} IS NOT NULL AS __tapline_old`];
-  if (marker) before.push(`lag(r.${sqlName(unchangedColumn)}) ${ordered} AS __tapline_bm`);
+  const before = [...kept.map(({ name }, i) => `lag(r.${sqlName(name)}) ${ordered} AS ${before_(i)}`), `lag(r._airbyte_raw_id) ${ordered} IS NOT NULL AS ${old}`];
+  if (marker) before.push(`lag(r.${sqlName(unchangedColumn)}) ${ordered} AS ${markBefore}`);
   const columns = layout.columns.map(({ name }) => {
     const i = kept.findIndex((column) => column.name === name);
-    return i === -1 ? `r.${sqlName(name)}` : `CASE WHEN ${layout.deleted('r')} AND r.__tapline_old THEN r.__tapline_b${i} ELSE r.${sqlName(name)} END AS ${sqlName(name)}`;
+    return i === -1 ? `r.${sqlName(name)}` : `CASE WHEN ${layout.deleted('r')} AND r.${old} THEN r.${before_(i)} ELSE r.${sqlName(name)} END AS ${sqlName(name)}`;
   });
-  if (marker) columns.push(`CASE WHEN ${layout.deleted('r')} AND r.__tapline_old THEN r.__tapline_bm ELSE r.${sqlName(unchangedColumn)} END AS ${sqlName(unchangedColumn)}`);
-  return `SELECT ${columns.join(', ')} FROM (SELECT r.*, ${before.join(', ')}, row_number() OVER (PARTITION BY ${key} ORDER BY ${layout.descending('r')}) AS __tapline_n FROM (${two}) r) r WHERE r.__tapline_n = 1`;
+  if (marker) columns.push(`CASE WHEN ${layout.deleted('r')} AND r.${old} THEN r.${markBefore} ELSE r.${sqlName(unchangedColumn)} END AS ${sqlName(unchangedColumn)}`);
+  return `SELECT ${columns.join(', ')} FROM (SELECT r.*, ${before.join(', ')}, row_number() OVER (PARTITION BY ${key} ORDER BY ${layout.descending('r')}) AS ${nth} FROM (${two}) r) r WHERE r.${nth} = 1`;
 }
 
 /** Columns in which a deletion tells of itself; all others it may tell or not, and they are as they were. */

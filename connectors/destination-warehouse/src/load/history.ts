@@ -31,7 +31,8 @@ export interface HistoryRequest {
 
 const generation = '_airbyte_generation_id';
 const updatedAt = '_ab_cdc_updated_at';
-const nextFrom: TableColumn = { name: '__tapline_next', type: { kind: 'timestamptz' }, field: undefined };
+/** In a table of versions: when the one that follows begins. */
+const nextFrom = (layout: Layout): TableColumn => ({ name: layout.helper('next'), type: { kind: 'timestamptz' }, field: undefined });
 
 /** Returns how many values are null because nobody told them. */
 export async function extendHistory(request: HistoryRequest): Promise<number> {
@@ -40,11 +41,13 @@ export async function extendHistory(request: HistoryRequest): Promise<number> {
   const [e, t] = [warehouse.dialect.table(events), warehouse.dialect.table(table)];
   const places = columns.filter(({ name }) => layout.shape.key.includes(name) || [layout.cursor?.name, layout.shape.deletes && deletedAt, orderColumn, generation].includes(name));
 
+  const nth = layout.helper('n');
   await using first = await temporary(warehouse, places);
-  await insertInto(warehouse, first, places, `SELECT ${places.map(({ name }) => `r.${sqlName(name)}`).join(', ')} FROM (SELECT r.*, row_number() OVER (${partition(layout)}) AS __tapline_n FROM ${e} r) r WHERE r.__tapline_n = 1`);
+  await insertInto(warehouse, first, places, `SELECT ${places.map(({ name }) => `r.${sqlName(name)}`).join(', ')} FROM (SELECT r.*, row_number() OVER (${partition(layout)}) AS ${nth} FROM ${e} r) r WHERE r.${nth} = 1`);
 
-  await using touched = await temporary(warehouse, [...columns, nextFrom]);
-  await insertInto(warehouse, touched, [...columns, nextFrom], touchedSql(request, t, first.sql));
+  const withNext = [...columns, nextFrom(layout)];
+  await using touched = await temporary(warehouse, withNext);
+  await insertInto(warehouse, touched, withNext, touchedSql(request, t, first.sql));
 
   const made = withMarker(columns, marked.length > 0);
   await using versions = await temporary(warehouse, made);
@@ -68,12 +71,13 @@ export async function extendHistory(request: HistoryRequest): Promise<number> {
 export async function beginHistory({ warehouse, layout, table, wasHistory }: { readonly warehouse: Warehouse; readonly layout: Layout; readonly table: TableName; readonly wasHistory: boolean }): Promise<void> {
   const { columns } = layout;
   const t = warehouse.dialect.table(table);
-  const all = [...columns, nextFrom];
+  const followed = nextFrom(layout);
+  const all = [...columns, followed];
   await using events = await temporary(warehouse, columns);
   await using touched = await temporary(warehouse, all);
   if (wasHistory) {
-    const next = `lead(r.${validFrom}) OVER (${partition(layout)}) AS ${nextFrom.name}`;
-    await insertInto(warehouse, touched, all, `SELECT ${layout.list('r')}, r.${nextFrom.name} FROM (SELECT r.*, ${next} FROM ${t} r) r`);
+    const next = `lead(r.${validFrom}) OVER (${partition(layout)}) AS ${followed.name}`;
+    await insertInto(warehouse, touched, all, `SELECT ${layout.list('r')}, ${next} FROM ${t} r`);
   } else {
     await insertInto(warehouse, events, columns, `SELECT ${layout.list('r')} FROM ${t} r`);
   }
@@ -87,9 +91,11 @@ const partition = (layout: Layout): string => `PARTITION BY ${layout.keyOf('r').
 
 /** Of the versions that are there: those from the first record of their key on, and the last one before it. */
 function touchedSql({ layout, nullable }: HistoryRequest, t: string, first: string): string {
-  const older = `SELECT t.*, ${layout.after('f', 't', true)} AS __tapline_older FROM ${t} t JOIN ${first} f ON ${layout.sameKey('f', 't', nullable)}`;
-  const next = `lead(r.${validFrom}) OVER (${partition(layout)}) AS ${nextFrom.name}, lead(r.__tapline_older) OVER (${partition(layout)}) AS __tapline_next_older`;
-  return `SELECT ${layout.list('r')}, r.${nextFrom.name} FROM (SELECT r.*, ${next} FROM (${older}) r) r WHERE NOT coalesce(r.__tapline_next_older, false)`;
+  const [nextName, older, nextOlder] = [nextFrom(layout).name, layout.helper('older'), layout.helper('next_older')];
+  // Users may have added columns to the table.
+  const placed = `SELECT ${layout.list('t')}, ${layout.after('f', 't', true)} AS ${older} FROM ${t} t JOIN ${first} f ON ${layout.sameKey('f', 't', nullable)}`;
+  const next = `lead(r.${validFrom}) OVER (${partition(layout)}) AS ${nextName}, lead(r.${older}) OVER (${partition(layout)}) AS ${nextOlder}`;
+  return `SELECT ${layout.list('r')}, r.${nextName} FROM (SELECT r.*, ${next} FROM (${placed}) r) r WHERE NOT coalesce(r.${nextOlder}, false)`;
 }
 
 interface Parts {
@@ -100,25 +106,26 @@ interface Parts {
 }
 
 function versionsSql(layout: Layout, { events: e, touched, marked }: Parts): string {
+  const [time, own, ended, from, superseded, to] = ['time', 'own', 'ended', 'from', 'superseded', 'to'].map((name) => layout.helper(name)) as [string, string, string, string, string, string];
   const marks = (value: string): string => (marked.length > 0 ? `, ${value} AS ${sqlName(unchangedColumn)}` : '');
   const none = 'CAST(NULL AS timestamptz)';
   // A version that is there and ends before the next one begins, or with none behind it, was ended by a deletion, which is there no more.
-  const ended = `CASE WHEN r.${nextFrom.name} IS NULL OR r.${nextFrom.name} > r.${validTo} THEN r.${validTo} END`;
-  const rows = `SELECT ${layout.list('r')}, ${timeOf(layout, 'r')} AS __tapline_time, ${timeOf(layout, 'r')} AS __tapline_own, ${none} AS __tapline_ended${marks(`r.${sqlName(unchangedColumn)}`)} FROM ${e} r `
-    + `UNION ALL SELECT ${layout.list('r')}, r.${validFrom}, ${timeOf(layout, 'r')}, ${ended}${marks('CAST(NULL AS text)')} FROM ${touched} r`;
-  const extra = ['__tapline_time', '__tapline_own', '__tapline_ended'];
+  const next = `r.${nextFrom(layout).name}`;
+  const endedAt = `CASE WHEN ${next} IS NULL OR ${next} > r.${validTo} THEN r.${validTo} END`;
+  const rows = `SELECT ${layout.list('r')}, ${timeOf(layout, 'r')} AS ${time}, ${timeOf(layout, 'r')} AS ${own}, ${none} AS ${ended}${marks(`r.${sqlName(unchangedColumn)}`)} FROM ${e} r `
+    + `UNION ALL SELECT ${layout.list('r')}, r.${validFrom}, ${timeOf(layout, 'r')}, ${endedAt}${marks('CAST(NULL AS text)')} FROM ${touched} r`;
+  const extra = [time, own, ended];
   const placed = layout.placed(rows, marked.length > 0 ? [...extra, unchangedColumn] : extra);
   const filled = filledRows({ layout, rows: placed, marked, extra, byGeneration: true });
 
   const window = partition(layout);
-  const time = `max(r.__tapline_time) OVER (${window} ROWS UNBOUNDED PRECEDING)`;
-  const endedBefore = `max(r.__tapline_ended) OVER (${window} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`;
+  const begun = `max(r.${time}) OVER (${window} ROWS UNBOUNDED PRECEDING)`;
+  const endedBefore = `max(r.${ended}) OVER (${window} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)`;
   const transaction = `substr(r.${orderColumn}, 1, 16)`;
-  const superseded = [transaction, 'r.__tapline_own', `r.${generation}`].map((part) => `lead(${part}) OVER (${window}) = ${part}`).join(' AND ');
-  const timed = `SELECT r.*, greatest(${time}, coalesce(${endedBefore}, ${time})) AS __tapline_from, coalesce(${superseded}, false) AS __tapline_superseded FROM (${filled}) r`;
-  const next = `lead(r.__tapline_from) OVER (${window})`;
-  const lives = `SELECT r.*, CASE WHEN r.__tapline_ended IS NULL THEN ${next} ELSE greatest(r.__tapline_ended, r.__tapline_from) END AS __tapline_to FROM (${timed}) r WHERE NOT r.__tapline_superseded`;
-  const list = listWith(layout, 'r', { [validFrom]: 'r.__tapline_from', [validTo]: 'r.__tapline_to', [isCurrent]: 'r.__tapline_to IS NULL' });
+  const isSuperseded = [transaction, `r.${own}`, `r.${generation}`].map((part) => `lead(${part}) OVER (${window}) = ${part}`).join(' AND ');
+  const timed = `SELECT r.*, greatest(${begun}, coalesce(${endedBefore}, ${begun})) AS ${from}, coalesce(${isSuperseded}, false) AS ${superseded} FROM (${filled}) r`;
+  const lives = `SELECT r.*, CASE WHEN r.${ended} IS NULL THEN lead(r.${from}) OVER (${window}) ELSE greatest(r.${ended}, r.${from}) END AS ${to} FROM (${timed}) r WHERE NOT r.${superseded}`;
+  const list = listWith(layout, 'r', { [validFrom]: `r.${from}`, [validTo]: `r.${to}`, [isCurrent]: `r.${to} IS NULL` });
   return `SELECT ${list}${marks(`r.${sqlName(unchangedColumn)}`)} FROM (${lives}) r WHERE NOT (${layout.deleted('r')})`;
 }
 

@@ -16,6 +16,7 @@ export class Layout {
   readonly columns: readonly TableColumn[];
   readonly key: readonly TableColumn[];
   readonly cursor: TableColumn | undefined;
+  readonly #helpers: string;
 
   constructor(shape: TableShape, forms: Forms) {
     this.shape = shape;
@@ -23,6 +24,12 @@ export class Layout {
     this.columns = shape.columns.filter(({ name }) => name !== unchangedColumn);
     this.key = shape.key.map((name) => this.#column(name));
     this.cursor = shape.cursor === undefined ? undefined : this.#column(shape.cursor);
+    this.#helpers = freePrefix(shape.columns);
+  }
+
+  /** The name of a column that a statement adds for itself: no column of the table has it. */
+  helper(name: string): string {
+    return `${this.#helpers}${name}`;
   }
 
   in(forms: Forms): Layout {
@@ -110,5 +117,12 @@ export class Layout {
     const column = this.columns.find((one) => one.name === name);
     if (!column) throw new Error(`the table of ${this.shape.stream.name} has no column of the name that its key or cursor has`);
     return column;
+  }
+}
+
+function freePrefix(columns: readonly TableColumn[]): string {
+  for (let n = 1; ; n++) {
+    const prefix = `__tapline${n === 1 ? '' : n}_`;
+    if (columns.every(({ name }) => !name.toLowerCase().startsWith(prefix))) return prefix;
   }
 }

@@ -54,6 +54,7 @@ export interface FillRequest {
  */
 export function filledRows({ layout, rows, marked, extra = [], byGeneration = false }: FillRequest): string {
   if (marked.length === 0) return rows;
+  const [told_, value_, meta_] = [numbered(layout, 'told'), numbered(layout, 'value'), numbered(layout, 'meta')];
   const key = layout.keyOf('r').join(', ');
   const ascending = layout.ascending('r', byGeneration);
   const told = marked.map((column, i) =>
@@ -76,7 +77,4 @@ export function filledRows({ layout, rows, marked, extra = [], byGeneration = fa
     + `FROM (SELECT r.*, ${values.join(', ')} FROM (SELECT r.*, ${told.join(', ')} FROM (${rows}) r) r) r`;
 }
 
-// Names that no column has: ours begin in another way, and the field's are in the table under theirs.
-const told_ = (i: number): string => `__tapline_told_${i}`;
-const value_ = (i: number): string => `__tapline_value_${i}`;
-const meta_ = (i: number): string => `__tapline_meta_${i}`;
+const numbered = (layout: Layout, name: string) => (i: number): string => layout.helper(`${name}_${i}`);

@@ -315,6 +315,38 @@ export function writerSuite(place: () => Place, seeds: readonly number[], whole 
     const [row] = await rows(shape, names);
     expect(row).toEqual(Object.fromEntries(names.map((name) => [name, `${['body"', '["body'].includes(name) ? 'first' : 'second'} ${name}`])));
   });
+
+  // Names that statements give to columns of their own, and such as engines take for the same.
+  const helpers = ['n', 'old', 'b0', 'bm', 'told_0', 'value_0', 'meta_0', 'next', 'older', 'next_older', 'time', 'own', 'ended', 'from', 'superseded', 'TO'].map((name) => `__tapline_${name}`);
+
+  test.each(['soft', 'history'] as const)('columns and columns that others added may be called as those that statements add for themselves: %s', async (form) => {
+    const { warehouse } = place();
+    const types = { id: 'int64', ...Object.fromEntries(helpers.map((name) => [name, 'text'])), v: 'text', _ab_cdc_updated_at: 'timestamptz', _ab_cdc_deleted_at: 'timestamptz' } as const;
+    const options = form === 'soft' ? { write: 'merge', deletes: 'soft', primaryKey: true } as const : { write: 'history', deletes: 'hard' } as const;
+    const shape = shapeOf({ ...options, types, key: ['id'] });
+    const open = openForm(shape);
+    const all = (text: string): Values => Object.fromEntries(helpers.map((name) => [name, text]));
+    const at = (n: number, data: Values): Values => record([n, 1], { id: 1, _ab_cdc_updated_at: day(n), ...data });
+    const kept = (n: number, v: string): Values => at(n, { v, ...all(v), [helpers[0]!]: null, _tapline_unchanged: JSON.stringify([helpers[0]]) });
+    const names = [...helpers, 'v'];
+    const current = async (): Promise<unknown> => {
+      const found = await rows(shape, [...names, form === 'history' ? 'is_current' : '_ab_cdc_deleted_at']);
+      return sorted(found.filter((row) => row['is_current'] !== 'false').map((row) => Object.fromEntries(names.map((name) => [name, row[name]]))));
+    };
+    const expected = (v: string, first: string): unknown => sorted([{ ...all(v), [helpers[0]!]: first, v }]);
+
+    await fresh([open, openTable], ...(form === 'history' ? [[shape, table] as const] : []));
+    await write(open, [at(1, { v: 'a', ...all('a') }), kept(2, 'b')], { to: openTable });
+    await warehouse.transaction(() => writer().complete({ shape, from: openTable, into: table, replace: true }));
+    expect(await current()).toEqual(expected('b', 'a'));
+    await runAll(warehouse, warehouse.dialect.addColumn(table, { name: '__tapline2_n', type: typed('text'), nullable: true }));
+    await runAll(warehouse, warehouse.dialect.addColumn(table, { name: '__tapline2_older', type: typed('text'), nullable: true }));
+    await write(shape, [kept(3, 'c'), kept(4, 'd')]);
+    expect(await current()).toEqual(expected('d', 'a'));
+    await write(shape, [at(5, { v: 'e', ...all('e') }), at(6, { _ab_cdc_deleted_at: day(6) })]);
+    expect(await current()).toEqual(form === 'soft' ? expected('e', 'e') : []);
+    expect(await warehouse.transaction(() => writer().rekey({ ...shape, key: ['v'], primaryKey: false }, table, { write: shape.write, key: ['id'] }))).toEqual({ keyHeldNull: false });
+  });
 }
 
 function cursorText(type: string, n: number): string {
