@@ -7,7 +7,7 @@ import { isGone, processInfo, signal, until } from '../harness/processes.js';
 import { queryLake } from '../harness/query.js';
 import { rowsOf } from '../harness/lake.js';
 import type { Outcome } from '../harness/tapline.js';
-import { explain } from '../harness/workspace.js';
+import { explain, succeeded } from '../harness/workspace.js';
 import { createCdcWorld, startCdcServer, syncName, type CdcServer, type CdcLakeWorld, type StartOptions } from './cdc-world.js';
 
 const full = process.env['CHAOS'] === 'full';
@@ -22,12 +22,6 @@ async function worldOf(seed: string, options: { largest?: number; writers?: numb
   const world = await createCdcWorld(server, { seed, pauseMs: 0, largest: 600, writers: 2, ...options });
   onTestFinished(() => world.dispose());
   return world;
-}
-
-async function succeeded(run: Promise<Outcome>): Promise<Outcome> {
-  const outcome = await run;
-  expect(outcome.exitCode, explain(outcome)).toBe(0);
-  return outcome;
 }
 
 /** Every row at its last step, a run that catches up, and nothing wrong. */

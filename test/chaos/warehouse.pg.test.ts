@@ -7,9 +7,9 @@ import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isGone, processInfo, signal, until, untilGone } from '../harness/processes.js';
-import type { Outcome, Running } from '../harness/tapline.js';
+import type { Running } from '../harness/tapline.js';
 import { warehouseKinds, type WarehouseKind } from '../harness/warehouse.js';
-import { explain } from '../harness/workspace.js';
+import { explain, succeeded } from '../harness/workspace.js';
 import { testDatabase } from '../services/shared.js';
 import { startCommitWire } from './commit-wire.js';
 import { startWarehouseServer, type WarehouseServer } from './warehouse-place.js';
@@ -42,12 +42,6 @@ async function worldOf(options: WarehouseWorldOptions): Promise<WarehouseWorld> 
   const world = await createWarehouseWorld({ rows: full ? 20_000 : 10_000, ...options });
   onTestFinished(() => world.dispose());
   return world;
-}
-
-async function succeeded(run: Promise<Outcome>): Promise<Outcome> {
-  const outcome = await run;
-  expect(outcome.exitCode, explain(outcome)).toBe(0);
-  return outcome;
 }
 
 /** Every row is there once, and nothing was left behind. */

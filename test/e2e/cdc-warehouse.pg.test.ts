@@ -11,9 +11,8 @@ import { randomOf } from '../chaos/random.js';
 import { createWarehouseCdcWorld } from '../chaos/warehouse-cdc-world.js';
 import { forms, optionOf, type Form } from '../chaos/warehouse-cdc-verify.js';
 import { dropSlots } from '../harness/slots.js';
-import type { Outcome } from '../harness/tapline.js';
 import { testWarehouse, warehouseKinds, type TestWarehouse, type WarehouseKind } from '../harness/warehouse.js';
-import { explain, workspace } from '../harness/workspace.js';
+import { explain, succeeded, workspace } from '../harness/workspace.js';
 import { availableTypes } from './available-types.js';
 import { mergedDifferences } from './merged.js';
 import { randomChanges } from './random-changes.js';
@@ -22,11 +21,6 @@ import { matrix, settings } from './types-matrix.js';
 const full = process.env['CHAOS'] === 'full';
 const seed = process.env['DIFFERENTIAL_SEED'] ?? String(Date.now() % 1_000_000);
 const aliveIn: Readonly<Record<Form, string>> = { hard: 'true', soft: '_ab_cdc_deleted_at IS NULL', scd2: 'is_current' };
-
-async function succeeded(run: Promise<Outcome>): Promise<void> {
-  const outcome = await run;
-  expect(outcome.exitCode, explain(outcome)).toBe(0);
-}
 
 async function warehouseOf(kind: WarehouseKind): Promise<TestWarehouse> {
   const at = await testWarehouse(kind);

@@ -2,33 +2,15 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { everyday } from '../harness/everyday.js';
-import { explain } from '../harness/workspace.js';
+import { differencesById, verified, type Verified, type VerifyOptions } from '../harness/verified.js';
+import { explain, succeeded } from '../harness/workspace.js';
 import { availableTypes } from './available-types.js';
 import { shop } from './seed.js';
 import { matrix, settings } from './types-matrix.js';
 import { warehouseWorkspace, type WarehouseWorkspace } from './warehouse-workspace.js';
 
-interface Table {
-  readonly name: string;
-  readonly equal: boolean;
-  readonly source_rows: number;
-  readonly destination_rows: number;
-  readonly differing_keys: readonly unknown[];
-  readonly differences: readonly { kind: string; columns?: string[] }[];
-  readonly notes?: readonly string[];
-  readonly error?: { readonly kind: string; readonly message: string };
-}
-
-async function verify(at: WarehouseWorkspace, { query = '', dest = '', args = [] as readonly string[] } = {}) {
-  const outcome = await at.run(['verify', '--source', `${at.database.url}${query}`, '--dest', `${at.warehouse.uri}${dest}`, '--state-dir', at.stateDir, ...args, '--json']);
-  expect(outcome.messages.at(-1), explain(outcome)).toMatchObject({ type: 'verify' });
-  return { ...outcome, tables: (outcome.messages.at(-1) as unknown as { tables: readonly Table[] }).tables };
-}
-
-async function synced(at: WarehouseWorkspace, args: readonly string[] = []): Promise<void> {
-  const outcome = await at.sync(args);
-  expect(outcome.exitCode, explain(outcome)).toBe(0);
-}
+const verify = (at: WarehouseWorkspace, { dest = '', ...options }: Partial<VerifyOptions> = {}): Promise<Verified> => verified(at, { dest: `${at.warehouse.uri}${dest}`, ...options });
+const synced = (at: WarehouseWorkspace, args: readonly string[] = []): Promise<unknown> => succeeded(at.sync(args));
 
 const seed = `CREATE TABLE t (id int PRIMARY KEY, v text, n numeric(10,2), at timestamptz DEFAULT now(), big text); INSERT INTO t SELECT i, 'v' || i, i / 4.0, now(), CASE WHEN i % 50 = 0 THEN repeat(md5(i::text), 2000) END FROM generate_series(1, 500) i`;
 const changes = `UPDATE t SET v = v || '!' WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0; INSERT INTO t SELECT i, NULL, NULL, NULL FROM generate_series(3000, 3100) i;
@@ -57,9 +39,7 @@ describe.each(['duckdb', 'postgres18'] as const)('%s', (kind) => {
     await at.warehouse.query(`INSERT INTO public.customers SELECT * FROM public.customers WHERE id = 9`);
     const outcome = await verify(at, { args: ['--streams', 'public.customers'] });
     expect(outcome.exitCode).toBe(1);
-    const [table] = outcome.tables;
-    const named = table!.differing_keys.map((key, i) => [(key as { id: number }).id, table!.differences[i]!] as const).sort(([a], [b]) => a - b);
-    expect(named).toEqual([[7, { kind: 'changed', columns: ['name'] }], [8, { kind: 'missing' }], [9, { kind: 'doubled' }]]);
+    expect(differencesById(outcome.tables[0]!)).toEqual([[7, { kind: 'changed', columns: ['name'] }], [8, { kind: 'missing' }], [9, { kind: 'doubled' }]]);
   });
 
   test('a sync that never ran is a config_error, and no file is made for it', async () => {

@@ -4,35 +4,16 @@ import { writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { everyday } from '../harness/everyday.js';
 import { fakeDestination, fakeSource } from '../harness/fake-connector.js';
-import { explain, workspace, type Workspace } from '../harness/workspace.js';
-import type { Outcome } from '../harness/tapline.js';
+import { differencesById, verified, type Verified, type VerifiedTable } from '../harness/verified.js';
+import { explain, succeeded, workspace, type Workspace } from '../harness/workspace.js';
 import { availableTypes } from './available-types.js';
 import { matrix, settings } from './types-matrix.js';
 import { shop } from './seed.js';
 import { tamper } from './verify-tampering.js';
 
-interface Verified {
-  readonly type: 'verify';
-  readonly sync: string;
-  readonly position?: string;
-  readonly tables: readonly {
-    namespace?: string; name: string; equal: boolean; source_rows: number; destination_rows: number;
-    differing_keys: unknown[]; differences: { kind: string; columns?: string[] }[]; notes?: string[]; more?: boolean; error?: { kind: string };
-  }[];
-}
-
-async function verify(at: Workspace, args: readonly string[] = []): Promise<Outcome & { readonly result: Verified }> {
-  const outcome = await at.run(['verify', '--source', at.database.url, '--dest', at.lake.uri, '--state-dir', at.stateDir, ...args, '--json']);
-  expect(outcome.messages.at(-1), explain(outcome)).toMatchObject({ type: 'verify' });
-  return { ...outcome, result: outcome.messages.at(-1) as unknown as Verified };
-}
-
-async function synced(at: Workspace, args: readonly string[] = []): Promise<void> {
-  const outcome = await at.sync(args);
-  expect(outcome.exitCode, explain(outcome)).toBe(0);
-}
-
-const tableOf = ({ result }: { readonly result: Verified }, name: string) => result.tables.find((table) => table.name === name && table.namespace === 'public')!;
+const verify = (at: Workspace, args: readonly string[] = []): Promise<Verified> => verified(at, { dest: at.lake.uri, args });
+const synced = (at: Workspace, args: readonly string[] = []): Promise<unknown> => succeeded(at.sync(args));
+const tableOf = ({ tables }: Verified, name: string): VerifiedTable => tables.find((table) => table.name === name && table.namespace === 'public')!;
 
 describe('equal', () => {
   test.each(everyday(['folder', 'S3'] as const, ['S3']))('what was just synced is equal, exit 0: %s', async (lake) => {
@@ -40,7 +21,7 @@ describe('equal', () => {
     await synced(at);
     const outcome = await verify(at);
     expect(outcome.exitCode, explain(outcome)).toBe(0);
-    expect(outcome.result.tables.map(({ namespace, name, equal, source_rows, destination_rows, differing_keys }) => ({ name: `${namespace}.${name}`, equal, source_rows, destination_rows, differing_keys }))).toEqual([
+    expect(outcome.tables.map(({ namespace, name, equal, source_rows, destination_rows, differing_keys }) => ({ name: `${namespace}.${name}`, equal, source_rows, destination_rows, differing_keys }))).toEqual([
       { name: 'billing.orders', equal: true, source_rows: 64, destination_rows: 64, differing_keys: [] },
       { name: 'public.customers', equal: true, source_rows: 500, destination_rows: 500, differing_keys: [] },
       { name: 'public.nothing_yet', equal: true, source_rows: 0, destination_rows: 0, differing_keys: [] },
@@ -54,8 +35,8 @@ describe('equal', () => {
     await at.database.query(`${settings} ${seed}`);
     await synced(at);
     const outcome = await verify(at);
-    expect(outcome.result.tables).toMatchObject([{ name: 'matrix', equal: true, differing_keys: [] }]);
-    expect(outcome.result.tables[0]!.notes!.join()).toMatch(/\d+ rows hold a null where the destination cannot hold the value/);
+    expect(outcome.tables).toMatchObject([{ name: 'matrix', equal: true, differing_keys: [] }]);
+    expect(outcome.tables[0]!.notes!.join()).toMatch(/\d+ rows hold a null where the destination cannot hold the value/);
     expect(outcome.exitCode, explain(outcome)).toBe(0);
   });
 
@@ -87,7 +68,7 @@ describe('equal', () => {
         CREATE TABLE c ("Odd ""name" timestamptz, n numeric(10,2), b bytea, PRIMARY KEY (n, "Odd ""name")); INSERT INTO c SELECT now() + i * interval '1 day', i / 4.0, '\\x00ff' FROM generate_series(1, 300) i;`,
     });
     await synced(at);
-    expect((await verify(at)).result.tables.map(({ equal, source_rows }) => [equal, source_rows])).toEqual([[true, 300], [true, 300], [true, 300]]);
+    expect((await verify(at)).tables.map(({ equal, source_rows }) => [equal, source_rows])).toEqual([[true, 300], [true, 300], [true, 300]]);
     await at.database.query(`DELETE FROM c WHERE n = 1.25; UPDATE a SET id = 'new' WHERE id = 'é7'`);
     const outcome = await verify(at);
     expect(tableOf(outcome, 'c')).toMatchObject({ differing_keys: [{ n: '1.25', 'Odd "name': expect.stringMatching(/^\d{4}-\d\d-\d\dT.*\+00:00$/) as string }], differences: [{ kind: 'extra' }] });
@@ -138,8 +119,7 @@ describe('different', () => {
     expect(outcome.exitCode).toBe(1);
     const table = tableOf(outcome, 't');
     expect(table).toMatchObject({ equal: false, source_rows: 20000, destination_rows: 20000 });
-    const named = table.differing_keys.map((key, i) => [(key as { id: number }).id, table.differences[i]!] as const).sort(([a], [b]) => a - b);
-    expect(named).toEqual([[5, { kind: 'missing' }], [777, { kind: 'doubled' }], [15000, { kind: 'changed', columns: ['b'] }]]);
+    expect(differencesById(table)).toEqual([[5, { kind: 'missing' }], [777, { kind: 'doubled' }], [15000, { kind: 'changed', columns: ['b'] }]]);
   });
 
   test('a row that is only in the destination, and a null for a value, are noticed', async () => {

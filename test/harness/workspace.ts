@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { TestDatabase } from '../services/postgres.js';
 import type { PostgresVersion } from '../services/postgres-binaries.js';
 import { testDatabase } from '../services/shared.js';
@@ -67,4 +67,11 @@ export function explain(outcome: Outcome): string {
   const last = lines.findLastIndex((line) => line.startsWith('{"type":"progress"'));
   const told = lines.filter((line, i) => i === last || !line.startsWith('{"type":"progress"')).join('\n');
   return `exit ${outcome.exitCode ?? outcome.signal}\n${outcome.stderr.slice(-4000)}\n${told.slice(-4000)}`;
+}
+
+/** The outcome of a run that has to end well. */
+export async function succeeded(run: Promise<Outcome>): Promise<Outcome> {
+  const outcome = await run;
+  expect(outcome.exitCode, explain(outcome)).toBe(0);
+  return outcome;
 }
