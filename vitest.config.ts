@@ -3,10 +3,11 @@ import { defineConfig } from 'vitest/config';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
-// The services are TypeScript of the workspace that tests of every package import, without depending on the package they lie in.
+// TypeScript of the workspace that tests of every package import, without depending on the package it lies in.
 const alias = [
   { find: /^@tapline\/test\/services$/, replacement: path('test/services/index.ts') },
   { find: /^@tapline\/test\/shared$/, replacement: path('test/services/shared.ts') },
+  { find: /^@tapline\/test\/digested$/, replacement: path('test/harness/digested.ts') },
 ];
 
 const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', 'examples/*/src/**', 'test/**'];
