@@ -21,6 +21,9 @@ export interface ConnectorRef {
   readonly configFile: string | undefined;
 }
 
+/** `auto`: batches where both ends can, else lines. */
+export type Transport = 'json' | 'batch' | 'auto';
+
 export interface SyncPlan {
   readonly sync: string;
   /** `<state-dir>/<sync>`. */
@@ -37,6 +40,7 @@ export interface SyncPlan {
   readonly fromDestination: boolean;
   readonly continuous: boolean;
   readonly flushMs: number | undefined;
+  readonly transport: Transport;
   readonly retries: number;
   /** Once it has saved a state, it tries again for ever after failures that may pass: what runs for months meets outages of hours. */
   readonly patient: boolean;

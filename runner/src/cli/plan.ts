@@ -1,9 +1,8 @@
 /** From flags and tapline.yaml to what the engine runs. */
 import { configureAppeared, configureCatalog, ruleOfModeFlag, rulesOfList, selectionOf, type ConfigureOptions, type StreamRule } from '@tapline/catalog';
-import { configError } from '@tapline/protocol';
 import { join } from 'node:path';
 import { derivedSyncName, requireSyncName } from '../sync-name.js';
-import type { SyncPlan } from '../types.js';
+import type { SyncPlan, Transport } from '../types.js';
 import { UsageError } from './arguments.js';
 import type { Context } from './context.js';
 import { parseCount, parseDuration } from './duration.js';
@@ -18,7 +17,7 @@ export async function planSync(context: Context, command = 'sync'): Promise<Sync
   const flush = flags.text('flush') ?? sync?.flush;
   const flushMs = flush === undefined ? undefined : parseDuration(flush, '--flush');
   const retries = flags.text('retries') === undefined ? sync?.retries : parseCount(flags.text('retries')!, '--retries');
-  requireTransport(flags.text('transport') ?? sync?.transport);
+  const transport = requireTransport(flags.text('transport') ?? sync?.transport);
   const rules = streamRules(context, sync?.rules ?? []);
   const name = flags.text('sync') ?? sync?.name;
   if (name !== undefined) context.syncName = requireSyncName(name);
@@ -54,6 +53,7 @@ export async function planSync(context: Context, command = 'sync'): Promise<Sync
     fromDestination: flags.on('from-destination'),
     continuous,
     flushMs,
+    transport,
     retries: retries ?? defaultRetries,
     patient: continuous && retries === undefined,
   };
@@ -66,8 +66,7 @@ export function streamRules(context: Context, configured: readonly StreamRule[])
   return [...chosen, ...context.flags.texts('mode').map(ruleOfModeFlag)];
 }
 
-function requireTransport(transport: string | undefined): void {
-  if (transport === undefined || transport === 'auto' || transport === 'json') return;
-  if (transport === 'batch') throw configError('--transport batch is not yet supported: take json, or auto', { code: 'not_yet' });
+function requireTransport(transport = 'auto'): Transport {
+  if (transport === 'auto' || transport === 'json' || transport === 'batch') return transport;
   throw new UsageError(`--transport ${transport} is unknown: take json, batch or auto.`, 'sync');
 }

@@ -5,7 +5,7 @@
  */
 import {
   failpoint, protocolError, stateLine, streamKey, toConnectorError, type CatalogBody, type Checkpoint, type ConfiguredStream,
-  type ConnectorError,
+  type ConnectorError, type Session,
 } from '@tapline/protocol';
 import type { Overrides } from '../store/overrides.js';
 import type { StoredState } from '../store/stored-state.js';
@@ -41,6 +41,7 @@ interface Piping {
 class Attempt {
   readonly #c: RunContext;
   readonly #extensions: Extensions;
+  #batch: Session['batch'];
   #destination: DestinationSide | undefined;
   #source: SourceSide | undefined;
   #table!: StreamTable;
@@ -62,7 +63,7 @@ class Attempt {
 
   constructor(context: RunContext) {
     this.#c = context;
-    this.#extensions = extensionsOf(context.source.spec, context.destination.spec);
+    this.#extensions = extensionsOf(context.source.spec, context.destination.spec, context.batches?.format);
   }
 
   async run(): Promise<AttemptOutcome> {
@@ -111,6 +112,7 @@ class Attempt {
     const streams = configured.streams.filter(({ stream }) => !progress.done.has(streamKey(stream)));
     if (streams.length === 0) return;
 
+    this.#batch = await this.#c.batches?.fresh();
     // Without checkpoints of its own, what we saved is all there is; with them, it has the word.
     const question: StartQuestion = { streams, stored, overrides, identity };
     let start = startingPoint(this.#c, question, this.#keepsCheckpoint ? likelyCheckpoint(stored) : undefined);
@@ -154,7 +156,7 @@ class Attempt {
     const { destination, record, timing, reporter } = this.#c;
     const { ref, redact, junk } = destination;
     const args = await argumentsOf(this.#c, 'destination', {
-      extensions: this.#extensions.destination, identity, catalog: withGenerations(streams, plans, Math.floor(Date.now() / 1000)),
+      extensions: this.#extensions.destination, identity, batch: this.#batch, catalog: withGenerations(streams, plans, Math.floor(Date.now() / 1000)),
     });
     this.#destination = await DestinationSide.start({
       ref, args, timing,
@@ -224,14 +226,14 @@ class Attempt {
     const read = streams.filter(({ stream }) => this.#table.byKey(streamKey(stream)));
     const extensions = this.#extensions.source;
     const args = await argumentsOf(this.#c, 'source', {
-      extensions, identity, states: start.states, catalog: withGenerations(read, start.streams, Math.floor(Date.now() / 1000)),
+      extensions, identity, batch: this.#batch, states: start.states, catalog: withGenerations(read, start.streams, Math.floor(Date.now() / 1000)),
     });
     signals.first.throwIfAborted();
     this.#source = await SourceSide.start({
       ref, args, timing,
       session: extensions.length > 0,
       router: sourceRouter(this.#c, {
-        table: this.#table, ledger: this.#ledger, extensions: this.#extensions, changes,
+        table: this.#table, ledger: this.#ledger, extensions: this.#extensions, changes, batch: this.#batch,
         onEnd: (stopped) => this.#source!.end(stopped),
         onError: (error) => {
           // What a source says while it is being stopped is about being stopped; after its END it is about the last acks.

@@ -1,4 +1,4 @@
-import type { ConfiguredCatalog } from '@tapline/protocol';
+import type { ConfiguredCatalog, Session } from '@tapline/protocol';
 import type { RunContext } from './run-context.js';
 import { sessionOf } from './session-file.js';
 import { stateFile } from './state-file.js';
@@ -8,6 +8,8 @@ export interface ArgumentsOptions {
   /** In use with this connector: none = no session. */
   readonly extensions: readonly string[];
   readonly identity: string;
+  /** The folder of this attempt's batches. */
+  readonly batch: Session['batch'];
   /** For a source: where it goes on. None = the flag is left out. */
   readonly states?: readonly string[];
 }
@@ -15,7 +17,7 @@ export interface ArgumentsOptions {
 /** The command line of `read` or `write`; writes the files that it names. */
 export async function argumentsOf(context: RunContext, role: 'source' | 'destination', options: ArgumentsOptions): Promise<string[]> {
   const { plan, runId, files } = context;
-  const { catalog, extensions, identity, states = [] } = options;
+  const { catalog, extensions, identity, batch, states = [] } = options;
   const args = [
     role === 'source' ? 'read' : 'write',
     '--config', await files.write(`${role}-config`, JSON.stringify(context[role].ref.config)),
@@ -23,7 +25,7 @@ export async function argumentsOf(context: RunContext, role: 'source' | 'destina
   ];
   if (states.length > 0) args.push('--state', await files.write(`${role}-state`, stateFile(states)));
   if (extensions.length > 0) {
-    const session = sessionOf({ role, plan, runId, identity, extensions, scratch: await files.scratch(`${role}-scratch`) });
+    const session = sessionOf({ role, plan, runId, identity, extensions, batch, scratch: await files.scratch(`${role}-scratch`) });
     args.push('--session', await files.write(`${role}-session`, JSON.stringify(session)));
   }
   return args;

@@ -66,6 +66,22 @@ describe('kill -9 of the runner', () => {
       expect(leftovers(path)).toEqual([]);
     });
 
+  test.each(['runner.before_save', 'runner.after_ack', 'runner.after_end'])('at %s, its records in batches: after one more run every row is there once, and no folder of batches', async (point) => {
+    const path = folder();
+    const given: Given = {
+      path, session: true, formats: { source: ['parquet'], destination: ['parquet'] },
+      source: { count: 40, streams: ['a', 'b'], pauseMs: 10, pidFile: join(path, 'pids'), folders: join(path, 'folders') }, destination: { pidFile: join(path, 'pids') },
+    };
+    expect((await start(path, given, `${point}${point.includes('end') ? '' : '@3'}:kill`).ended).signal).toBe('SIGKILL');
+    await until(() => !pids(join(path, 'pids')).some(isRunning));
+    const folders = (): string[] => linesOf(join(path, 'folders')).map((line) => (JSON.parse(line) as { dir: string }).dir);
+    expect(existsSync(folders()[0]!)).toBe(true);
+    const ran = await sync(given);
+    expect([ran.exitCode, visible(path)]).toEqual([0, { a: upTo(40), b: upTo(40) }]);
+    expect(folders().filter((dir) => existsSync(join(dir, '..')))).toEqual([]);
+    expect(leftovers(path)).toEqual([]);
+  });
+
   test('in the middle of a second full refresh, whose streams have states of the first: nothing is taken for complete that is not', async () => {
     const path = folder();
     const given: Given = { path, session: true, mode: 'full_refresh', write: 'overwrite', source: { count: 40, streams: ['a', 'b'] } };

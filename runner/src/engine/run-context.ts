@@ -2,6 +2,7 @@
 import type { ConnectorError, SpecBody } from '@tapline/protocol';
 import type { ConnectorRef, Reporter, SyncPlan } from '../types.js';
 import type { StateStore } from '../store/state-store.js';
+import type { BatchFolder } from './batch-folder.js';
 import { keepConfig } from './kept-config.js';
 import type { Junk } from './junk.js';
 import type { PrivateFiles } from './private-files.js';
@@ -34,6 +35,8 @@ export interface RunContext {
   readonly source: Connector;
   readonly destination: Connector;
   readonly progress: RunProgress;
+  /** Undefined: records go as lines only. */
+  readonly batches: BatchFolder | undefined;
 }
 
 export interface AttemptOutcome {

@@ -7,18 +7,21 @@ import type { ConnectorRef, Reporter, SyncPlan, SyncResult } from '../types.js';
 import { acquireLock } from '../store/lock.js';
 import { StateStore } from '../store/state-store.js';
 import { attempt } from './attempt.js';
+import { BatchFolder } from './batch-folder.js';
 import { specOf } from './call-verb.js';
 import { Junk } from './junk.js';
 import { withKeptConfig } from './kept-config.js';
 import { PrivateFiles } from './private-files.js';
 import { redactorOf } from './redact.js';
 import type { AttemptOutcome, Connector, RunContext } from './run-context.js';
+import { sweepRamDisk } from './ram-disk.js';
 import { noFailures, retryAfter, worst } from './retry.js';
 import { RunProgress } from './run-progress.js';
 import { RunRecord, sweep } from './run-record.js';
 import { failpointSpecs } from './session-file.js';
 import { type StopSignals, stopReason } from './stop-signals.js';
 import { defaultTiming, type Timing } from './timing.js';
+import { batchFormatOf } from './transport.js';
 
 /**
  * Runs a sync to its end, retries included. Resolves with the summary and the exit code whatever happens to the connectors;
@@ -45,6 +48,7 @@ async function underLock(plan: SyncPlan, reporter: Reporter, signals: StopSignal
   const folder = join(plan.directory, 'runs');
   const swept = await sweep(folder);
   if (swept > 0) reporter.message('warn', `ended ${swept} connector process${swept === 1 ? '' : 'es'} that a run before had left behind`);
+  await sweepRamDisk();
   const record = new RunRecord(folder, runId);
   await record.start();
   const files = await PrivateFiles.in(join(folder, runId));
@@ -58,42 +62,55 @@ async function underLock(plan: SyncPlan, reporter: Reporter, signals: StopSignal
   }
 }
 
-type Base = Omit<RunContext, 'source' | 'destination'>;
+type Base = Omit<RunContext, 'source' | 'destination' | 'batches'>;
 
 async function attempts(base: Base): Promise<AttemptOutcome> {
-  const { plan, reporter, signals, timing } = base;
   let context: RunContext | undefined;
+  try {
+    return await attemptsIn(base, async () => (context ??= await contextOf(base)));
+  } finally {
+    context?.source.junk.summarize();
+    context?.destination.junk.summarize();
+    await context?.batches?.remove();
+  }
+}
+
+/** `opened`: the context of all attempts, made by the first that comes so far. */
+async function attemptsIn(base: Base, opened: () => Promise<RunContext>): Promise<AttemptOutcome> {
+  const { plan, reporter, signals, timing } = base;
   let before = noFailures;
   for (;;) {
     const outcome = await (async (): Promise<AttemptOutcome> => {
+      let context: RunContext;
       try {
-        context ??= { ...base, ...(await connectorsOf(base)) };
+        context = await opened();
       } catch (error) {
         return { errors: signals.first.aborted ? [] : [toConnectorError(error)], interrupted: signals.first.aborted, progressed: false };
       }
       return attempt(context);
     })();
     const error = worst(outcome.errors);
-    if (!error || outcome.interrupted) return finish(context, outcome);
+    if (!error || outcome.interrupted) return outcome;
     if (outcome.progressed) before = noFailures;
     const retries = plan.patient && base.progress.statesSaved > 0 ? Infinity : plan.retries;
     const retry = retryAfter(error, before, { retries, timing, random: Math.random() });
-    if (!retry) return finish(context, outcome);
+    if (!retry) return outcome;
     before = retry.next;
     const nth = retries === Infinity ? `attempt ${before.failures}` : `${before.failures} of ${retries}`;
     reporter.message('warn', `${error.message}; trying again in ${(retry.waitMs / 1000).toFixed(1)} s (${nth})`);
     try {
       await sleep(retry.waitMs, undefined, { signal: signals.first });
     } catch {
-      return finish(context, { ...outcome, interrupted: true });
+      return { ...outcome, interrupted: true };
     }
   }
 }
 
-function finish(context: RunContext | undefined, outcome: AttemptOutcome): AttemptOutcome {
-  context?.source.junk.summarize();
-  context?.destination.junk.summarize();
-  return outcome;
+async function contextOf(base: Base): Promise<RunContext> {
+  const { plan, files, runId } = base;
+  const ends = await connectorsOf(base);
+  const format = batchFormatOf(plan.transport, { source: { label: ends.source.ref.label, spec: ends.source.spec }, destination: { label: ends.destination.ref.label, spec: ends.destination.spec } });
+  return { ...base, ...ends, batches: format && (await BatchFolder.create(format, { files, id: runId })) };
 }
 
 async function connectorsOf(base: Base): Promise<Pick<RunContext, 'source' | 'destination'>> {

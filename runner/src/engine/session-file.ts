@@ -1,4 +1,4 @@
-import type { Session, SpecBody } from '@tapline/protocol';
+import type { BatchFormat, Session, SpecBody } from '@tapline/protocol';
 import type { SyncPlan } from '../types.js';
 
 /** Extensions that the runner uses, of those that a connector may advertise. */
@@ -14,12 +14,13 @@ export interface Extensions {
   readonly destination: readonly string[];
 }
 
-/** Those in use with each connector; none = no session, and nothing of the extensions is read or written. */
-export function extensionsOf(source: SpecBody | undefined, destination: SpecBody | undefined): Extensions {
+/** Those in use with each connector; none = no session, and nothing of the extensions is read or written. `format`: of batches, where both ends know it. */
+export function extensionsOf(source: SpecBody | undefined, destination: SpecBody | undefined, format: BatchFormat | undefined): Extensions {
   const [theirs, ours] = [source?.tapline?.extensions ?? [], destination?.tapline?.extensions ?? []];
+  const batch = format === undefined ? [] : ['batch'];
   return {
-    source: used.source.filter((extension) => theirs.includes(extension) && (!passedOn.includes(extension) || ours.includes(extension))),
-    destination: used.destination.filter((extension) => ours.includes(extension)),
+    source: [...used.source.filter((extension) => theirs.includes(extension) && (!passedOn.includes(extension) || ours.includes(extension))), ...batch],
+    destination: [...used.destination.filter((extension) => ours.includes(extension)), ...batch],
   };
 }
 
@@ -30,9 +31,10 @@ export interface SessionOptions {
   readonly identity: string;
   readonly extensions: readonly string[];
   readonly scratch: string;
+  readonly batch: Session['batch'];
 }
 
-export function sessionOf({ role, plan, runId, identity, extensions, scratch }: SessionOptions): Session {
+export function sessionOf({ role, plan, runId, identity, extensions, scratch, batch }: SessionOptions): Session {
   return {
     version: 1,
     run_id: runId,
@@ -45,6 +47,7 @@ export function sessionOf({ role, plan, runId, identity, extensions, scratch }: 
     state_interval_ms: Math.min(5_000, plan.flushMs ?? 5_000),
     // Else the destination's own configuration says.
     ...(plan.flushMs !== undefined && { flush: { ms: plan.flushMs } }),
+    ...(batch && { batch }),
     scratch,
     failpoints: failpointSpecs(),
   };

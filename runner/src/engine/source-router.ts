@@ -1,5 +1,6 @@
 /** What each message of a source means to a run. */
-import { LagMessage, protocolError, stateBodyOf, stateLine, streamKey, type ConnectorError, type StreamDescriptor } from '@tapline/protocol';
+import { LagMessage, protocolError, stateBodyOf, stateLine, streamKey, type ConnectorError, type Session, type StreamDescriptor } from '@tapline/protocol';
+import { takeBatch } from './batch-lines.js';
 import { takeMessage } from './connector-messages.js';
 import { Router } from './route.js';
 import { renew, type RunContext } from './run-context.js';
@@ -14,6 +15,8 @@ export interface SourceRouterOptions {
   /** Those in use. */
   readonly extensions: Extensions;
   readonly changes: SourceChanges;
+  /** As both ends were told; undefined = records go as lines only. */
+  readonly batch: Session['batch'];
   /** `stopped`: it was asked to stop, and did. */
   readonly onEnd: (stopped: boolean) => void;
   readonly onError: (error: ConnectorError) => void;
@@ -22,7 +25,7 @@ export interface SourceRouterOptions {
 export function sourceRouter(context: RunContext, options: SourceRouterOptions): Router {
   const { source, reporter, progress } = context;
   const { ref, redact, junk } = source;
-  const { table, ledger, extensions, changes } = options;
+  const { table, ledger, extensions, changes, batch } = options;
   const uses = (extension: string): boolean => extensions.source.includes(extension);
   /** What a message that is not forwarded itself brings the destination. */
   let forDestination: Buffer | undefined;
@@ -47,13 +50,14 @@ export function sourceRouter(context: RunContext, options: SourceRouterOptions):
     },
     config: (config: Readonly<Record<string, unknown>>): void => renew(source, context, config),
   };
+  const unknownStream = (stream: StreamDescriptor): void => {
+    const key = streamKey(stream);
+    junk.once(`stream ${key}`, `${ref.label} sends records of ${key}, which is not among the selected streams; they are left out`);
+  };
   const router: Router = new Router(table, {
     state: (line) => Buffer.from(stateLine(ledger.send(stateBodyOf(line)).tagged)),
     junk: (line, number) => junk.line(line, number),
-    unknownStream: (stream) => {
-      const key = streamKey(stream);
-      junk.once(`stream ${key}`, `${ref.label} sends records of ${key}, which is not among the selected streams; they are left out`);
-    },
+    unknownStream,
     extension: (line, { bodyStart, bodyEnd }) => {
       const body = bodyStart === -1 ? {} : parse(line.toString('utf8', bodyStart, bodyEnd));
       const { type = '' } = body;
@@ -63,6 +67,8 @@ export function sourceRouter(context: RunContext, options: SourceRouterOptions):
         options.onEnd(stopped);
         return false;
       }
+      // Of all extensions the one that carries records: to pass it over would lose them.
+      if (type === 'BATCH') return takeBatch(body, { batch, table, unknownStream });
       if (type === 'SCHEMA' && uses('schema')) {
         const schema = changes.schema(body);
         if (schema?.appeared) router.streamsChanged();
