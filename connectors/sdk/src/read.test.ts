@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { stateLine, tagState } from '@tapline/protocol';
 import { describe, expect, test } from 'vitest';
 import { catalog, fixture, scratch, session, start, type Child, type Message } from './fixtures/start.js';
@@ -249,6 +250,55 @@ describe('changes within a session', () => {
     expect(messages.filter(({ log }) => log?.message.includes('n.three has changed')).length).toBe(1);
     const plain = await read({ config: { behaviour: 'changes' } }).finished;
     expect([plain.code, bodies(plain.messages)]).toEqual([0, []]);
+  });
+});
+
+describe('a batch', () => {
+  function batches(config: object = {}, more: object = {}) {
+    const { path: dir } = scratch();
+    const given = { config: { behaviour: 'batches', padding: 10, ...config }, session: session({ batch: { dir, format: 'parquet', max_bytes: 25 }, ...more }) };
+    return Object.assign(read(given), { dir, there: () => readdirSync(dir) });
+  }
+  const isBatch = ({ tapline }: Message): boolean => tapline?.type === 'BATCH';
+
+  test('stands behind the STARTED of its stream and the records before it, and a state behind it', async () => {
+    const child = batches({ count: 2 });
+    await child.until((told) => told.some(isEnd));
+    const { code, messages } = await child.end().finished;
+    expect([code, messages.map((one) => one['tapline']?.type ?? one['trace']?.stream_status?.status ?? one.type).slice(0, 5)]).toEqual([0, ['STARTED', 'RECORD', 'BATCH', 'BATCH', 'STATE']]);
+    expect(messages.find(isBatch)!['tapline']).toEqual({
+      type: 'BATCH', stream_descriptor: { name: 'one', namespace: 'n' }, path: '000001.parquet', format: 'parquet', columns: ['n'], rows: 1, bytes: 10, emitted_at: 5,
+    });
+  });
+
+  test('whose file lies there is announced before the next one is waited for; once it is deleted, the next one comes', async () => {
+    const child = batches({ count: 4 });
+    await child.until((messages) => messages.filter(isBatch).length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect([child.messages.filter(isBatch).length, child.there().length]).toEqual([2, 2]);
+    rmSync(join(child.dir, '000001.parquet'));
+    await child.until((messages) => messages.filter(isBatch).length === 3);
+    for (const name of child.there()) rmSync(join(child.dir, name), { force: true });
+    await child.until((messages) => messages.some(isEnd));
+    expect((await child.end().finished).messages.filter(isBatch).length).toBe(4);
+  });
+
+  test('that waits for credit does not hold up a source that is asked to stop', async () => {
+    const child = batches({ count: 4 });
+    await child.until((messages) => messages.filter(isBatch).length === 2);
+    const { code, messages } = await child.kill('SIGTERM').end().finished;
+    expect([code, messages.some(({ trace }) => trace?.error), child.there().length]).toEqual([143, false, 2]);
+  });
+
+  test('that the run does not use is a fault of the source', async () => {
+    const { code, messages } = await read({ config: { behaviour: 'batches' }, session: session() }).finished;
+    expect([code, messages.at(-1)!['trace'].error.message]).toEqual([1, expect.stringContaining('a batch of n.one cannot be sent')]);
+  });
+
+  test.each([['source.after_batch', 1, 0], ['source.after_batch_line@2', 2, 2]])('the failpoint %s kills it there', async (name, files, lines) => {
+    const child = batches({}, { failpoints: [`${name}:kill`] });
+    const { signal, messages } = await child.finished;
+    expect([signal, child.there().length, messages.filter(isBatch).length]).toEqual(['SIGKILL', files, lines]);
   });
 });
 

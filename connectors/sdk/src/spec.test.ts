@@ -51,10 +51,11 @@ describe('the spec', () => {
     expect(propertyOf(z.int().min(1))).toEqual({ order: 0, type: 'integer', minimum: 1 });
   });
 
-  test('advertises end for every source, and ack where there is a confirm', () => {
+  test('advertises end for every source, ack where there is a confirm, and the forms of its batches', () => {
     const base = { name: 'source-x', version: '1', config: z.object({}), async check() {}, async discover() { return { streams: [] }; }, async *read() {} };
     expect(specOf(defineSource(base)).tapline).toEqual({ version: 1, extensions: ['end'] });
     expect(specOf(defineSource({ ...base, async confirm() {} })).tapline).toEqual({ version: 1, extensions: ['ack', 'end'] });
+    expect(specOf(defineSource({ ...base, extensions: ['end', 'batch'], batchFormats: ['parquet'] })).tapline).toEqual({ version: 1, extensions: ['end', 'batch'], batch_formats: ['parquet'] });
     expect(specOf(defineSource({ ...base, extensions: [] }))).not.toHaveProperty('tapline');
   });
 

@@ -58,7 +58,7 @@ export class BatchFiles {
     } catch (error) {
       await rm(`${path}.tmp`, { force: true }).catch(() => undefined);
       if (this.#signal.aborted) throw this.#signal.reason;
-      throw this.#failure(error as NodeJS.ErrnoException);
+      throw writeError(this.#dir, error as NodeJS.ErrnoException);
     }
     this.#files.set(name, bytes);
     this.#bytes += bytes;
@@ -87,13 +87,14 @@ export class BatchFiles {
       this.#bytes -= bytes;
     }
   }
+}
 
-  #failure(error: NodeJS.ErrnoException): ConnectorError {
-    if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
-      return configError(`the folder for batches ${this.#dir} has no room left: make room there, or run with --transport json`, { code: 'disk_full', cause: error });
-    }
-    return systemError(`a batch cannot be written into ${this.#dir}: ${error.message}`, { code: 'batch_folder', cause: error });
+/** What the user is told of a file that could not be written. */
+export function writeError(dir: string, error: NodeJS.ErrnoException): ConnectorError {
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
+    return configError(`the folder for batches ${dir} has no room left: make room there, or run with --transport json`, { code: 'disk_full', cause: error });
   }
+  return systemError(`a batch cannot be written into ${dir}: ${error.message}`, { code: 'batch_folder', cause: error });
 }
 
 async function writeWhole(path: string, parts: readonly Uint8Array[]): Promise<void> {
