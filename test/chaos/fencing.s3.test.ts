@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { isGone, processInfo, signal, until, untilGone } from '../harness/processes.js';
 import type { Lake } from '../harness/lake.js';
-import type { Running } from '../harness/tapline.js';
+import { leaveDestination, type Running } from '../harness/tapline.js';
 import { explain } from '../harness/workspace.js';
 import { createWorld, syncName, type World } from './world.js';
 
@@ -72,13 +72,7 @@ describe('a destination that slept while another run took over', () => {
     const world = await createWorld({ lake });
     onTestFinished(() => world.dispose());
     const { run, pid } = await asleepAt(world, 'dest.before_head@2');
-    const source = run.connector('source');
-    run.kill('SIGKILL');
-    await run.done;
-    if (source) {
-      signal(source.pid, 'SIGKILL');
-      await untilGone(source.pid);
-    }
+    await leaveDestination(run);
     const second = await world.sync({ stateDir: await elsewhere(world) });
     expect(second.exitCode, explain(second)).toBe(0);
     signal(pid, 'SIGCONT');

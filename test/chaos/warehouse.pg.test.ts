@@ -7,7 +7,7 @@ import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { isGone, processInfo, signal, until, untilGone } from '../harness/processes.js';
-import type { Running } from '../harness/tapline.js';
+import { leaveDestination, type Running } from '../harness/tapline.js';
 import { warehouseKinds, type WarehouseKind } from '../harness/warehouse.js';
 import { explain, succeeded } from '../harness/workspace.js';
 import { testDatabase } from '../services/shared.js';
@@ -220,13 +220,7 @@ describe('a writer that is not the only one', () => {
   test.each(full ? (['postgres18', 'postgres14'] as const) : [])('into %s, its own runner and source killed meanwhile: it goes by itself, and nothing is doubled', async (kind) => {
     const world = await worldOf({ kind });
     const { run, pid } = await asleepAt(world, 'dest.before_commit@2');
-    const source = run.connector('source');
-    run.kill('SIGKILL');
-    await run.done;
-    if (source) {
-      signal(source.pid, 'SIGKILL');
-      await untilGone(source.pid);
-    }
+    await leaveDestination(run);
     const stateDir = await elsewhere(world);
     await succeeded(world.sync({ stateDir }));
     signal(pid, 'SIGCONT');

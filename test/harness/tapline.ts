@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { workspaceRoot } from '../services/workspace.js';
-import { descendantsOf, until, type ProcessInfo } from './processes.js';
+import { descendantsOf, signal, until, untilGone, type ProcessInfo } from './processes.js';
 
 export interface Summary {
   readonly type: 'summary';
@@ -92,6 +92,16 @@ export function start(args: readonly string[], options: RunOptions = {}): Runnin
         return source && destination && { source: source.pid, destination: destination.pid };
       }),
   };
+}
+
+/** Kills the runner and its source: the destination is alone, wherever it is just now. */
+export async function leaveDestination(run: Running): Promise<void> {
+  const source = run.connector('source');
+  run.kill('SIGKILL');
+  await run.done;
+  if (!source) return;
+  signal(source.pid, 'SIGKILL');
+  await untilGone(source.pid);
 }
 
 /** Runs a command to its end. */

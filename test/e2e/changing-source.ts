@@ -1,0 +1,51 @@
+/** A database whose tables and rows change at random: the source of change data capture that is held against a fresh copy. */
+import type pg from 'pg';
+import { onTestFinished } from 'vitest';
+import type { Random } from '../chaos/random.js';
+import { dropSlots } from '../harness/slots.js';
+import { succeeded, workspace, type Workspace } from '../harness/workspace.js';
+import type { PostgresVersion } from '../services/postgres-binaries.js';
+import { availableTypes } from './available-types.js';
+import { randomChanges } from './random-changes.js';
+import { matrix, settings } from './types-matrix.js';
+
+export interface ChangingSource {
+  readonly at: Workspace;
+  /** With the settings of the matrix. */
+  readonly client: pg.Client;
+  /** That change, and the matrix. */
+  readonly tables: readonly string[];
+  /** So many transactions. */
+  work(count: number): Promise<void>;
+  /** `work` four times in a run that goes on meanwhile. Resolves when the run has ended. */
+  workDuring(args: readonly string[]): Promise<void>;
+  /** For a test that fails: how to try it again, and what was done to the tables. */
+  explained(seed: string): string;
+}
+
+export async function changingSource(version: PostgresVersion, random: Random): Promise<ChangingSource> {
+  const at = await workspace({ version, query: '?schemas=public&replication=cdc' });
+  onTestFinished(() => dropSlots(at.database));
+  const { cases: types, seed } = matrix(version, await availableTypes(at.database));
+  const changes = randomChanges(types, random);
+  // The types of the matrix, and its table beside ours: every value of the list, by the copy.
+  await at.database.query(`${settings} ${seed} ${changes.seed}`);
+  const client = await at.database.connect();
+  onTestFinished(() => client.end().catch(() => {}));
+  await client.query(settings);
+  const work = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) await changes.transaction(client);
+  };
+  return {
+    at, client, work,
+    tables: ['matrix', ...changes.tables],
+    async workDuring(args) {
+      const going = at.startSync([...args, '--continuous']);
+      await going.connectors();
+      for (let i = 0; i < 4; i++) await work(10);
+      going.kill('SIGTERM');
+      await succeeded(going.done);
+    },
+    explained: (given) => `DIFFERENTIAL_SEED=${given} repeats it. What was done:\n${changes.history.filter((one) => !/^(INSERT|UPDATE|DELETE)/.test(one)).join('\n')}`,
+  };
+}
