@@ -8,7 +8,7 @@ describe('every extension message is understood', () => {
     ['END', { type: 'END' }],
     ['OPENED with nothing', { type: 'OPENED', epoch: 1, checkpoint: null }],
     ['OPENED with a checkpoint', { type: 'OPENED', epoch: 8, checkpoint: { state_id: 917, source: 'pg:1/shop', states: ['{"type":"STREAM"}'], generations: { 'public.orders': 3 }, open_generations: { 'public.orders': 4 } } }],
-    ['BATCH', { type: 'BATCH', stream_descriptor: descriptor, path: '000017.arrow', format: 'arrow', columns: ['id'], schema_version: 4, rows: 65536, bytes: 8812345, emitted_at: 1730000000000 }],
+    ['BATCH', { type: 'BATCH', stream_descriptor: descriptor, path: '000017.parquet', format: 'parquet', columns: ['id'], schema_version: 4, rows: 65536, bytes: 8812345, emitted_at: 1730000000000 }],
     ['SCHEMA', { type: 'SCHEMA', schema_version: 4, stream: { name: 'orders' } }],
     ['GENERATION begin', { type: 'GENERATION', stream_descriptor: descriptor, generation_id: 4, minimum_generation_id: 4, phase: 'begin' }],
     ['GENERATION complete', { type: 'GENERATION', stream_descriptor: descriptor, generation_id: 4, minimum_generation_id: 0, phase: 'complete' }],
@@ -17,6 +17,15 @@ describe('every extension message is understood', () => {
   ])('%s', (_what, body) => {
     expect(TaplineBody.parse({ ...(body as object), added_later: 1 })).toMatchObject({ added_later: 1 });
   });
+});
+
+test('a batch is a file of its folder, with rows', () => {
+  const batch = { type: 'BATCH', stream_descriptor: descriptor, path: '000017.parquet', format: 'parquet', columns: ['id', 'Id', ''], rows: 1, bytes: 9, emitted_at: 1 };
+  expect(TaplineBody.safeParse(batch).success).toBe(true);
+  for (const broken of [
+    ...['', '.', '..', '../x', '/x', 'a/b', 'a\\b', '.hidden', 'nul\0'].map((path) => ({ path })),
+    { rows: 0 }, { rows: 1.5 }, { bytes: -1 }, { format: 'csv' }, { columns: [1] },
+  ]) expect([broken, TaplineBody.safeParse({ ...batch, ...broken }).success]).toEqual([broken, false]);
 });
 
 test('a body of an unknown type, or without what its meaning needs, is refused', () => {
