@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheDir, openToAll, startPostgres, type PostgresServer } from '../services/index.js';
 
-/** A server whose data stay, so that a table is seeded once. As a user's would be set, but for fsync. */
+/** A server whose data stay, so that a table is seeded once; BENCH_DATA names another place for them. As a user's would be set, but for fsync. */
 export async function startBenchServer(): Promise<PostgresServer> {
   await mkdir(cacheDir, { recursive: true });
-  const dir = process.getuid?.() === 0 && !(await openToAll(cacheDir)) ? join(tmpdir(), 'tapline-bench') : join(cacheDir, 'bench');
+  const dir = process.env['BENCH_DATA'] ? process.env['BENCH_DATA'] : process.getuid?.() === 0 && !(await openToAll(cacheDir)) ? join(tmpdir(), 'tapline-bench') : join(cacheDir, 'bench');
   const conf = { shared_buffers: '1GB', max_wal_size: '4GB', wal_level: 'replica', autovacuum: 'off', checkpoint_timeout: '30min' };
   return startPostgres({ version: 18, dir, conf });
 }

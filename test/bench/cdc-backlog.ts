@@ -97,14 +97,6 @@ export async function runBacklog(database: TestDatabase, shape: BacklogShape): P
   }
 }
 
-/** One line that is the same for two copies of the table with the same rows, in the SQL of PostgreSQL and of DuckDB. */
-export const digestOfEvents = (from: string, micros: (column: string) => string): string =>
-  `SELECT concat_ws(' ', count(*), sum(id), sum(customer_id), sum(amount), count(note), sum(length(note)), sum(length(status)), sum(${micros('created_at')}),
-     count(attributes), count(*) FILTER (WHERE paid), count(score)) AS digest, min(score) AS low, max(score) AS high FROM ${from}`;
-
-export const microsInPostgres = (column: string): string => `(extract(epoch FROM ${column}) * 1000000)::bigint`;
-export const microsInDuckdb = (column: string): string => `epoch_us(${column})`;
-
 /** The rows as they are now, from the rows of changes that lie in a lake. */
 export const foldedEvents = (files: string): string =>
   `(SELECT * FROM read_parquet('${files}', union_by_name = true) QUALIFY row_number() OVER (PARTITION BY id ORDER BY _tapline_order DESC) = 1) WHERE _ab_cdc_deleted_at IS NULL`;

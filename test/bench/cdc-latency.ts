@@ -4,10 +4,10 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestDatabase } from '../services/index.js';
+import { askDuckdb } from './ask-duckdb.js';
 import { cdcSource } from './cdc-server.js';
-import { measure } from './measure.js';
 import { pssBytes, sampleProcess, sampleTree } from './proc.js';
-import { benchProgram, syncArgs } from './tapline.js';
+import { syncArgs } from './tapline.js';
 
 export interface LatencyOptions {
   readonly database: TestDatabase;
@@ -69,7 +69,7 @@ export async function cdcLatency({ database, dir, perSecond, seconds, flushMs }:
     const sent = await tick({ database, perSecond, seconds, alive });
     await database.query('INSERT INTO ticks VALUES (-2, 0)');
     const glob = join(folder, '*.parquet');
-    const last = async () => Number((await ask(`SELECT count(*) AS n FROM '${glob}' WHERE id = -2`))[0]?.['n']);
+    const last = async () => Number((await askDuckdb(`SELECT count(*) AS n FROM '${glob}' WHERE id = -2`))[0]?.['n']);
     for (let tries = 0; (await last()) === 0; tries++) {
       alive();
       if (tries > 60) throw new Error('waited a minute for the last row');
@@ -80,7 +80,7 @@ export async function cdcLatency({ database, dir, perSecond, seconds, flushMs }:
     if (code !== 0) throw new Error(`ended by SIGTERM, the run exits with ${String(code)}:\n${Buffer.concat(stderr).toString().slice(-3000)}`);
     const cpuSeconds = (sampleProcess('self')?.childrenCpu ?? 0) - cpuBefore;
     await look();
-    const rows = await ask(`SELECT parse_filename(filename) AS file, sent_at FROM read_parquet('${glob}', filename = true) WHERE id >= 0`);
+    const rows = await askDuckdb(`SELECT parse_filename(filename) AS file, sent_at FROM read_parquet('${glob}', filename = true) WHERE id >= 0`);
     if (rows.length !== sent) throw new Error(`${sent} transactions, ${rows.length} rows in the lake`);
     const waits = rows.map(({ file, sent_at }) => (appeared.get(String(file)) ?? Number.NaN) - Number(sent_at)).sort((a, b) => a - b);
     const at = (share: number) => waits[Math.min(waits.length - 1, Math.ceil(waits.length * share) - 1)] ?? Number.NaN;
@@ -127,9 +127,4 @@ async function waitFor(what: string, condition: () => boolean, alive: () => void
     if (waited > 60_000) throw new Error(`waited a minute for ${what}`);
     await sleep(20);
   }
-}
-
-async function ask(sql: string): Promise<Record<string, unknown>[]> {
-  const { stdout } = await measure(process.execPath, [benchProgram('duckdb-run.js'), sql], { memory: false });
-  return JSON.parse(stdout) as Record<string, unknown>[];
 }

@@ -1,31 +1,21 @@
 import { parseArgs } from 'node:util';
+import { jsonlParquet } from './jsonl-parquet.js';
 import { memory } from './memory.js';
 import { merge } from './merge.js';
 import { pgCdc } from './pg-cdc.js';
 import { pgParquet } from './pg-parquet.js';
+import { pgS3 } from './pg-s3.js';
 import { pgDuckdb, pgPg } from './pg-warehouse.js';
 import { router } from './router.js';
+import { scale } from './scale.js';
 import { startup } from './startup.js';
-
-const usage = `npm run bench -- SCENARIO [--rows N] [--repetitions N] [--transport json|batch]
-       npm run bench -- merge [--rows N] [--changes N] [--repetitions N] [--engine duckdb|postgres]
-       npm run bench -- pg-cdc [--changes N] [--repetitions N] [--seconds N]
-
-  pg-parquet   1,000,000 rows of 9 mixed columns from PostgreSQL into a folder; beside it COPY to nothing, and a hand-made pipe
-  pg-duckdb    the same table into a DuckDB file; beside it COPY into read_csv by hand
-  pg-pg        the same table into another database of the server; beside it COPY into COPY
-  merge        100,000 changes into a table of 10,000,000 rows, in DuckDB and PostgreSQL; beside it the statement of a hand
-  pg-cdc       1,000,000 changes behind a slot into a folder and to nothing, beside pg_recvlogical; then commit to file, at 500 transactions/s
-               (--changes 0 or --seconds 0: without the one or the other)
-  startup      --help, spec, and a sync that has nothing to do
-  memory       10,000,000 rows, and one row of 50 MB: the peak of the whole tree of processes
-  router       the runner alone: prepared lines through it to nothing
-
-Results are kept in test/bench/results. Numbers compare within one run only.`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rows: { type: 'string' }, repetitions: { type: 'string' }, transport: { type: 'string' }, changes: { type: 'string' }, seconds: { type: 'string' }, engine: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    rows: { type: 'string' }, repetitions: { type: 'string' }, transport: { type: 'string' }, changes: { type: 'string' }, seconds: { type: 'string' },
+    engine: { type: 'string' }, tables: { type: 'string' }, help: { type: 'boolean' },
+  },
 });
 const options = {
   ...(values.rows ? { rows: Number(values.rows) } : {}),
@@ -33,12 +23,48 @@ const options = {
   ...(values.transport ? { transport: values.transport } : {}),
   ...(values.changes ? { changes: Number(values.changes) } : {}),
   ...(values.engine ? { engine: values.engine } : {}),
+  ...(values.tables ? { tables: Number(values.tables) } : {}),
   ...(values.seconds ? { latencySeconds: Number(values.seconds) } : {}),
 };
-const scenarios: Record<string, (chosen: typeof options) => Promise<void>> = { 'pg-parquet': pgParquet, 'pg-duckdb': pgDuckdb, 'pg-pg': pgPg, merge, 'pg-cdc': pgCdc, startup, memory, router };
-const run = scenarios[positionals[0] ?? ''];
-if (!run || values.help) {
+
+interface Scenario {
+  readonly about: string;
+  readonly run: (chosen: typeof options) => Promise<void>;
+}
+
+const scenarios: Record<string, Scenario> = {
+  'pg-parquet': { about: '1,000,000 rows of 9 mixed columns from PostgreSQL into a folder; beside it the pipe of a hand', run: pgParquet },
+  'pg-s3': { about: 'the same table into a bucket of an S3 server beside it, and into a folder', run: pgS3 },
+  'pg-duckdb': { about: 'the same table into a DuckDB file; beside it COPY into read_csv by hand', run: pgDuckdb },
+  'pg-pg': { about: 'the same table into another database of the server; beside it COPY into COPY', run: pgPg },
+  merge: { about: '100,000 changes into a table of 10,000,000 rows, in DuckDB and PostgreSQL (--engine); beside it the statement of a hand', run: merge },
+  'pg-cdc': { about: '1,000,000 changes (--changes) behind a slot, beside pg_recvlogical; then commit to file for 30 s (--seconds)', run: pgCdc },
+  'jsonl-parquet': { about: '1,000,000 RECORD lines in a file through our destination; beside it read_json by hand', run: jsonlParquet },
+  'runner-throughput': { about: 'the runner alone: prepared lines through it to nothing', run: router },
+  startup: { about: '--help, spec, and a sync that has nothing to do', run: startup },
+  memory: { about: '10,000,000 rows, and one row of 100 MB: the peak of the whole tree of processes', run: memory },
+  scale: { about: '100,000, 1,000,000 and 10,000,000 rows; 1, 10 and 1,000 tables (--tables): what each costs', run: scale },
+};
+
+const names = Object.keys(scenarios);
+const usage = `npm run bench [-- SCENARIO…] [--rows N] [--repetitions N] [--transport json|batch]
+
+${names.map((name) => `  ${name.padEnd(18)} ${scenarios[name]?.about}`).join('\n')}
+
+Without a name, all of these. Records travel by both transports unless one is named.
+Each prints wall, CPU, peak memory of the tree and rates, beside what a hand would type and what its parts take alone, all in one run, and only once
+it has found the same rows on both sides. Results are kept in test/bench/results. Numbers compare within one run only: docs/performance.md.`;
+
+const chosen = positionals.length > 0 ? positionals : names;
+if (values.help || chosen.some((name) => !scenarios[name])) {
   console.log(usage);
   process.exit(values.help ? 0 : 78);
 }
-await run(options);
+for (const name of chosen) {
+  try {
+    await scenarios[name]!.run(options);
+  } catch (error) {
+    console.error(`${name} FAILED: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+  }
+}

@@ -81,8 +81,10 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
+export type Median = Omit<Measured, 'stdout' | 'atPeak' | 'cpuOf'>;
+
 /** The median of each number over several runs. */
-export function medianOf(runs: readonly Measured[]): Omit<Measured, 'stdout' | 'atPeak' | 'cpuOf'> {
+export function medianOf(runs: readonly Measured[]): Median {
   const of = (pick: (run: Measured) => number) => median(runs.map(pick));
   return {
     wallSeconds: of((run) => run.wallSeconds),

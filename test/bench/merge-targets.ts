@@ -1,13 +1,18 @@
 /** What the bench of merges needs of a warehouse: a large table, its copy for each run, and the statement of a hand. */
 import { copyFile, rm } from 'node:fs/promises';
 import type { PostgresServer } from '../services/index.js';
-import { askDuckdb, copyIn, copyOut, duckdb, hasPsql } from './warehouse-hand.js';
+import { askDuckdb } from './ask-duckdb.js';
+import { copyIn, copyOut, duckdb, hasPsql, shell } from './hand.js';
 
 export interface MergeTarget {
   /** Of a sync; the same in each run. */
   readonly uri: string;
   /** One shell line that merges the source's table. */
   readonly byHand: string;
+  /** The same from a prepared file: the destination's part alone. */
+  readonly fromFile: string;
+  /** Writes that file, from the source's table. */
+  prepare(): Promise<unknown>;
   /** The rows that the first sync did not bring; what there is then is what {@link restore} brings back. */
   fill(rows: number): Promise<void>;
   restore(): Promise<void>;
@@ -30,23 +35,27 @@ export async function duckdbMerge(_server: PostgresServer, file: string, source:
   const forms = "{id: 'BIGINT', customer_id: 'INTEGER', amount: 'DECIMAL(12,2)', status: 'VARCHAR', note: 'VARCHAR', created_at: 'TIMESTAMPTZ', attributes: 'VARCHAR', paid: 'BOOLEAN', score: 'DOUBLE', updated_at: 'TIMESTAMPTZ'}";
   const statement = `ATTACH '${file}' AS w; CREATE TEMP TABLE s AS SELECT * FROM read_csv('/dev/stdin', header = false, columns = ${forms}); BEGIN;
     DELETE FROM w.public.events AS t USING s WHERE t.id = s.id AND t.updated_at < s.updated_at; INSERT INTO w.public.events (${list}) SELECT ${list} FROM s; COMMIT; CHECKPOINT w`;
+  const out = copyOut(await hasPsql(), source, `COPY (SELECT ${list} FROM events) TO STDOUT (FORMAT csv)`);
+  const changes = `${file}.changes`;
   return {
     uri: `duckdb://${file}`,
-    byHand: `set -e; ${copyOut(await hasPsql(), source, `COPY (SELECT ${list} FROM events) TO STDOUT (FORMAT csv)`)} | ${duckdb(statement)}`,
+    byHand: `${out} | ${duckdb(statement)}`,
+    fromFile: `${duckdb(statement)} < '${changes}'`,
+    prepare: () => shell(`${out} > '${changes}'`),
     async fill(rows) {
-      await askDuckdb(file, `INSERT INTO public.events (${list}, ${own}) ${rowsSql(`range(1001, ${rows + 1}) t(i)`, 'varchar')}; CHECKPOINT w`);
+      await askDuckdb(`ATTACH '${file}' AS w; USE w; INSERT INTO public.events (${list}, ${own}) ${rowsSql(`range(1001, ${rows + 1}) t(i)`, 'varchar')}; CHECKPOINT w`);
       await copyFile(file, filled);
     },
     restore: async () => {
       await rm(`${file}.wal`, { force: true });
       await copyFile(filled, file);
     },
-    digest: () => askDuckdb(file, digestSql),
+    digest: () => askDuckdb(`ATTACH '${file}' AS w; USE w; ${digestSql}`),
     drop: async () => void (await Promise.all([file, filled].map((path) => rm(path, { force: true })))),
   };
 }
 
-export async function postgresMerge(server: PostgresServer, _file: string, source: string): Promise<MergeTarget> {
+export async function postgresMerge(server: PostgresServer, file: string, source: string): Promise<MergeTarget> {
   const admin = server.database('postgres');
   const [name, filled] = ['bench_merge', 'bench_merge_filled'];
   const drop = (database: string): Promise<unknown> => admin.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
@@ -57,9 +66,13 @@ export async function postgresMerge(server: PostgresServer, _file: string, sourc
   const statement = `CREATE TEMP TABLE s AS SELECT ${list} FROM public.events LIMIT 0; COPY s FROM STDIN; ANALYZE s;
     INSERT INTO public.events AS t (${list}) SELECT ${list} FROM s ON CONFLICT (id) DO UPDATE SET ${set} WHERE t.updated_at < excluded.updated_at`;
   const psql = await hasPsql();
+  const out = copyOut(psql, source, `COPY (SELECT ${list} FROM events) TO STDOUT`);
+  const changes = `${file}.changes`;
   return {
     uri: url,
-    byHand: `set -e; ${copyOut(psql, source, `COPY (SELECT ${list} FROM events) TO STDOUT`)} | ${copyIn(psql, url, statement)}`,
+    byHand: `${out} | ${copyIn(psql, url, statement)}`,
+    fromFile: `${copyIn(psql, url, statement)} < '${changes}'`,
+    prepare: () => shell(`${out} > '${changes}'`),
     async fill(rows) {
       await server.database(name).query(`INSERT INTO public.events (${list}, ${own}) ${rowsSql(`generate_series(1001, ${rows}::bigint) i`, 'jsonb')}`);
       await server.database(name).query('VACUUM (ANALYZE) public.events');

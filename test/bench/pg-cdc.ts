@@ -2,13 +2,16 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestDatabase } from '../services/index.js';
-import { backlogShape, createEvents, digestOfEvents, foldedEvents, microsInDuckdb, microsInPostgres, runBacklog } from './cdc-backlog.js';
+import { askDuckdb } from './ask-duckdb.js';
+import { backlogShape, createEvents, foldedEvents, runBacklog } from './cdc-backlog.js';
 import { findFloor } from './cdc-floor.js';
 import { cdcLatency, type Latency } from './cdc-latency.js';
 import { cdcSource, lsnOf, startCdcServer } from './cdc-server.js';
-import { measure, medianOf, type Measured } from './measure.js';
-import { megabytes, printTable, ratio, saveResult, seconds, withoutOutput } from './report.js';
-import { benchProgram, summaryOf, syncArgs } from './tapline.js';
+import { digestInDuckdb, digestInPostgres, requireSameRows } from './events-digest.js';
+import { keptRuns, mediansOf, profileOf } from './comparison.js';
+import { measure, type Measured } from './measure.js';
+import { count, megabytes, ratio, report, seconds, withoutOutput } from './report.js';
+import { benchProgram, summaryOf, syncArgs, transportsOf } from './tapline.js';
 
 export interface PgCdcOptions {
   /** Of the backlog. 0: no backlog. */
@@ -16,6 +19,7 @@ export interface PgCdcOptions {
   readonly repetitions?: number;
   /** Of the measurement of latency, in seconds. 0: none. */
   readonly latencySeconds?: number;
+  readonly transport?: string;
   /** A smoke test keeps no results. */
   readonly save?: boolean;
 }
@@ -27,22 +31,29 @@ interface Sync {
 }
 
 /** Changes from a backlog into Parquet and to nothing, beside the least that can read a slot; then the time from a commit to the file. */
-export async function pgCdc({ changes = 1_000_000, repetitions = 3, latencySeconds = 30, save = true }: PgCdcOptions = {}): Promise<void> {
+export async function pgCdc({ changes = 1_000_000, repetitions = 3, latencySeconds = 30, transport, save = true }: PgCdcOptions = {}): Promise<void> {
   const server = await startCdcServer();
   const dir = await mkdtemp(join(tmpdir(), 'tapline-bench-'));
   try {
-    const throughput = changes > 0 ? await backlog({ database: await server.createDatabase('shop'), dir, postgresPid: server.pid, changes, repetitions }) : {};
-    const latency = latencySeconds > 0 ? await cdcLatency({ database: await server.createDatabase('ticks'), dir, perSecond: 500, seconds: latencySeconds, flushMs: 200 }) : undefined;
-    if (latency) printLatency(latency);
-    if (save) await saveResult('pg-cdc', { ...throughput, latency });
+    if (changes > 0) await backlog({ database: await server.createDatabase('shop'), dir, postgresPid: server.pid, changes, repetitions, transports: transportsOf(transport), save });
+    if (latencySeconds > 0) await reportLatency(await cdcLatency({ database: await server.createDatabase('ticks'), dir, perSecond: 500, seconds: latencySeconds, flushMs: 200 }), save);
   } finally {
     await server.stop();
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-async function backlog(options: { database: TestDatabase; dir: string; postgresPid: number; changes: number; repetitions: number }): Promise<object> {
-  const { database, dir, postgresPid, changes, repetitions } = options;
+interface Backlog {
+  readonly database: TestDatabase;
+  readonly dir: string;
+  readonly postgresPid: number;
+  readonly changes: number;
+  readonly repetitions: number;
+  readonly transports: readonly string[];
+  readonly save: boolean;
+}
+
+async function backlog({ database, dir, postgresPid, changes, repetitions, transports, save }: Backlog): Promise<void> {
   const shape = backlogShape(changes);
   await createEvents(database);
   const floor = findFloor(database);
@@ -60,12 +71,15 @@ async function backlog(options: { database: TestDatabase; dir: string; postgresP
   };
   const config = join(dir, 'empty.json');
   await writeFile(config, '{}');
-  const lakes = rounds.map((round) => join(dir, `lake-${round}`));
-  const toParquet: Sync[] = [];
-  const toNothing: Sync[] = [];
+  const lakes: string[] = [];
+  const syncs: Record<string, Sync[]> = Object.fromEntries([...transports.map((transport) => [toParquet(transport), []]), [toNothing, []]]);
   for (const round of rounds) {
-    toParquet.push(await prepare(`parquet-${round}`, lakes[round]!));
-    toNothing.push(await prepare(`nothing-${round}`, nothing, ['--dest-config', config]));
+    for (const transport of transports) {
+      const lake = join(dir, `lake-${transport}-${round}`);
+      lakes.push(lake);
+      syncs[toParquet(transport)]!.push(await prepare(`${transport}-${round}`, lake, ['--transport', transport]));
+    }
+    syncs[toNothing]!.push(await prepare(`nothing-${round}`, nothing, ['--dest-config', config]));
   }
 
   console.log(`A backlog of ${changes.toLocaleString('en')} changes: ${shape.tenThousands} transactions of 10,000, ${shape.hundreds.toLocaleString('en')} of 100, ${shape.singles.toLocaleString('en')} of 1; half insert, 30% update, 20% delete`);
@@ -74,44 +88,45 @@ async function backlog(options: { database: TestDatabase; dir: string; postgresP
   const [{ lsn: end } = { lsn: '' }] = await database.query<{ lsn: string }>('CHECKPOINT; SELECT pg_current_wal_flush_lsn()::text AS lsn');
   const walBytes = Number(lsnOf(end) - lsnOf(begun?.lsn ?? ''));
 
-  const names = { floor: floor.name, parquet: 'tapline to Parquet', nothing: 'tapline to nothing' };
-  const runs: Record<string, Measured[]> = { [names.floor]: [], [names.parquet]: [], [names.nothing]: [] };
+  const runs: Record<string, Measured[]> = Object.fromEntries([floor.name, ...Object.keys(syncs)].map((name) => [name, []]));
   for (const round of rounds) {
     await database.query(`SELECT pg_copy_logical_replication_slot('floor', 'floor_${round}')`);
     const { command, args, env } = floor.command(`floor_${round}`, 'floor', end);
-    runs[names.floor]?.push(await measure(command, args, { postgresPid, env }));
-    runs[names.parquet]?.push(await covered(toParquet[round]!, changes));
-    runs[names.nothing]?.push(await covered(toNothing[round]!, changes));
+    runs[floor.name]!.push(await measure(command, args, { postgresPid, env }));
+    for (const [name, all] of Object.entries(syncs)) runs[name]!.push(await covered(all[round]!, changes));
     process.stdout.write('.');
   }
   console.log();
-  const idle = await toParquet.at(-1)?.catchUp();
+  const idle = await syncs[toParquet(transports[0]!)]!.at(-1)!.catchUp();
   for (const lake of lakes) await sameRows(database, lake, changes);
   await moved(database, end);
 
-  const medians = Object.fromEntries(Object.entries(runs).map(([name, all]) => [name, medianOf(all)]));
-  const rate = (name: string) => changes / (medians[name]?.wallSeconds ?? Number.NaN);
-  console.log(`${floor.name}: ${floor.found}\n${megabytes(walBytes)} of log; medians of ${repetitions}, each with the start of its processes\n`);
-  printTable([
-    ['', 'wall', 'changes/s', 'to floor', 'CPU a change', 'CPU postgres', 'peak RSS', 'peak PSS'],
-    ...Object.entries(medians).map(([name, m]) => [
-      name, seconds(m.wallSeconds), Math.round(rate(name)).toLocaleString('en'), ratio(rate(name) / rate(names.floor)),
-      `${((m.cpuSeconds / changes) * 1e6).toFixed(1)} us`, seconds(m.postgresCpuSeconds), megabytes(m.peakRssBytes), megabytes(m.peakPssBytes),
-    ]),
-    ...(idle ? [['a run with nothing to do', seconds(idle.wallSeconds), '', '', '', seconds(idle.postgresCpuSeconds), megabytes(idle.peakRssBytes), megabytes(idle.peakPssBytes)]] : []),
-  ]);
-  if (idle) {
-    const net = [names.parquet, names.nothing].map((name) => changes / ((medians[name]?.wallSeconds ?? Number.NaN) - idle.wallSeconds));
-    console.log(`\nLess what a run costs that has nothing to do: ${net.map((each) => `${Math.round(each).toLocaleString('en')} changes/s (${ratio(each / rate(names.floor))})`).join(' to Parquet, ')} to nothing`);
-  }
-  for (const name of [names.parquet, names.nothing]) {
-    const parts = Object.entries(runs[name]?.at(-1)?.cpuOf ?? {}).sort(([, a], [, b]) => b - a);
-    const memory = Object.entries(runs[name]?.at(-1)?.atPeak ?? {}).sort(([, a], [, b]) => b - a);
-    console.log(`\n${name}, the last run: CPU ${parts.map(([process, cpu]) => `${process} ${seconds(cpu)}`).join(', ')}; at the peak ${memory.map(([process, bytes]) => `${process} ${megabytes(bytes)}`).join(', ')}`);
-  }
-  const all = Object.fromEntries(Object.entries(runs).map(([name, each]) => [name, each.map(withoutOutput)]));
-  return { shape, walBytes, floor: floor.found, medians, idle: idle && withoutOutput(idle), runs: all };
+  const medians = mediansOf(runs);
+  const rate = (name: string, less = 0) => changes / (medians[name]!.wallSeconds - less);
+  const best = Object.keys(syncs).filter((name) => name !== toNothing).at(-1)!;
+  await report({
+    scenario: 'pg-cdc', save,
+    title: `a backlog of ${count(changes)} changes, ${megabytes(walBytes)} of log; medians of ${repetitions}, each with the start of its processes`,
+    table: [
+      ['', 'wall', 'changes/s', 'MB of log/s', 'to floor', 'less start, to floor', 'CPU a change', 'CPU postgres', 'peak RSS', 'peak PSS'],
+      ...Object.entries(medians).map(([name, m]) => [
+        name, seconds(m.wallSeconds), count(Math.round(rate(name))), (walBytes / m.wallSeconds / 1e6).toFixed(0), ratio(rate(name) / rate(floor.name)),
+        name === floor.name ? '' : ratio(rate(name, idle.wallSeconds) / rate(floor.name)),
+        `${((m.cpuSeconds / changes) * 1e6).toFixed(1)} us`, seconds(m.postgresCpuSeconds), megabytes(m.peakRssBytes), megabytes(m.peakPssBytes),
+      ]),
+      ['a run with nothing to do', seconds(idle.wallSeconds), '', '', '', '', '', seconds(idle.postgresCpuSeconds), megabytes(idle.peakRssBytes), megabytes(idle.peakPssBytes)],
+    ],
+    notes: [`${floor.name}: ${floor.found}`, ...Object.keys(syncs).flatMap((name) => profileOf(name, runs))],
+    bars: [
+      { what: `${best}, rate to the floor's`, value: rate(best) / rate(floor.name), atLeast: 0.5 },
+      { what: `${best}, CPU a change`, value: (medians[best]!.cpuSeconds / changes) * 1e6, atMost: 15, as: (value) => `${value.toFixed(1)} us` },
+    ],
+    figures: { shape, changes, walBytes, repetitions, floor: floor.found, medians, idle: withoutOutput(idle), runs: keptRuns(runs) },
+  });
 }
+
+const toNothing = 'tapline to nothing';
+const toParquet = (transport: string): string => `tapline to Parquet, ${transport}`;
 
 /** What was not all of the backlog is no time for it. */
 async function covered(sync: Sync, changes: number): Promise<Measured> {
@@ -124,12 +139,9 @@ async function covered(sync: Sync, changes: number): Promise<Measured> {
 /** Each change once, and folded by key the table as it is. */
 async function sameRows(database: TestDatabase, lake: string, changes: number): Promise<void> {
   const files = join(lake, 'public/events/**/*.parquet');
-  const ask = async (sql: string) => JSON.parse((await measure(process.execPath, [benchProgram('duckdb-run.js'), sql], { memory: false })).stdout) as Record<string, unknown>[];
-  const [counts] = await ask(`SELECT count(*) AS n, count(DISTINCT _tapline_order) AS orders FROM '${files}'`);
+  const [counts] = await askDuckdb(`SELECT count(*) AS n, count(DISTINCT _tapline_order) AS orders FROM '${files}'`);
   if (Number(counts?.['n']) !== changes || Number(counts?.['orders']) !== changes) throw new Error(`${changes} changes, and in the lake ${JSON.stringify(counts)}`);
-  const [theirs] = await database.query(digestOfEvents('events', microsInPostgres));
-  const [ours] = await ask(digestOfEvents(foldedEvents(files), microsInDuckdb));
-  if (JSON.stringify(theirs) !== JSON.stringify(ours)) throw new Error(`the rows differ:\n  PostgreSQL ${JSON.stringify(theirs)}\n  the lake   ${JSON.stringify(ours)}`);
+  await requireSameRows(await digestInPostgres(database), { 'the lake': await digestInDuckdb(foldedEvents(files)) });
 }
 
 /** What is durable is confirmed: no slot of ours holds the log of the backlog any more. */
@@ -145,11 +157,15 @@ async function nullDestination(dir: string): Promise<string> {
   return file;
 }
 
-function printLatency(latency: Latency): void {
+async function reportLatency(latency: Latency, save: boolean): Promise<void> {
   const ms = (value: number) => `${value.toFixed(0)} ms`;
-  console.log(`\nFrom commit to the file that a reader sees, at ${latency.perSecond} transactions/s, ${latency.transactions.toLocaleString('en')} of them in ${latency.files} files\n`);
-  printTable([
-    ['flush', 'p50', 'p90', 'p99', 'max', 'p99 - flush', 'CPU', 'peak PSS'],
-    [ms(latency.flushMs), ms(latency.p50Ms), ms(latency.p90Ms), ms(latency.p99Ms), ms(latency.maxMs), ms(latency.p99Ms - latency.flushMs), seconds(latency.cpuSeconds), megabytes(latency.peakPssBytes)],
-  ]);
+  await report({
+    scenario: 'pg-cdc-latency', save,
+    title: `from commit to the file that a reader sees, at ${latency.perSecond} transactions/s, ${count(latency.transactions)} of them in ${count(latency.files)} files`,
+    table: [
+      ['flush', 'p50', 'p90', 'p99', 'max', 'p99 - flush', 'CPU', 'peak PSS'],
+      [ms(latency.flushMs), ms(latency.p50Ms), ms(latency.p90Ms), ms(latency.p99Ms), ms(latency.maxMs), ms(latency.p99Ms - latency.flushMs), seconds(latency.cpuSeconds), megabytes(latency.peakPssBytes)],
+    ],
+    figures: { latency },
+  });
 }

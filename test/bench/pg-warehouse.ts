@@ -3,92 +3,89 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PostgresServer } from '../services/index.js';
 import { mixedTable, startBenchServer } from './bench-server.js';
-import { measure, medianOf, type Measured } from './measure.js';
-import { printTable, ratio, megabytes, saveResult, seconds, withoutOutput } from './report.js';
-import { summaryOf, syncArgs } from './tapline.js';
-import { askDuckdb, digestSql, hasPsql, pipeIntoDuckdb, pipeIntoPostgres } from './warehouse-hand.js';
-
-export interface PgWarehouseOptions {
-  readonly rows?: number;
-  readonly repetitions?: number;
-  readonly transport?: string;
-  /** Default: yes. */
-  readonly save?: boolean;
-}
+import { comparisonTable, keptRuns, mediansOf, physicalLimit, profileOf, takeTurns, type Contestant, type Contestants } from './comparison.js';
+import { digestInDuckdb, digestInPostgres, requireSameRows } from './events-digest.js';
+import { copyIn, copyOut, copyToNothing, csvBytes, duckdb, hasPsql, pipeIntoDuckdb, pipeIntoPostgres, prepareParquet, shell } from './hand.js';
+import type { PgParquetOptions } from './pg-parquet.js';
+import { count, megabytes, report } from './report.js';
+import { freshSync, transportsOf } from './tapline.js';
 
 /** One kind of warehouse: how it is made empty, how a hand fills it, and what is in it. */
 interface Target {
-  readonly pipe: { readonly shell: string; digest(): Promise<unknown>; empty(): Promise<void> };
-  readonly tapline: { readonly uri: string; digest(): Promise<unknown>; empty(): Promise<void> };
+  /** The destination's part alone, from a prepared input. */
+  readonly part: { readonly name: string } & Contestant;
+  readonly hand: Contestant & { digest(): Promise<string> };
+  /** One for each transport, so that all of them can be looked at. */
+  ours(name: string): { readonly uri: string; empty(): Promise<unknown>; digest(): Promise<string> };
 }
 
-/** A table into a DuckDB file: our sync beside the pipe that an expert would type. */
-export const pgDuckdb = (options: PgWarehouseOptions = {}): Promise<void> => bench('pg-duckdb', options);
-/** A table into another database of the same server, likewise. */
-export const pgPg = (options: PgWarehouseOptions = {}): Promise<void> => bench('pg-pg', options);
+interface World {
+  readonly server: PostgresServer;
+  readonly dir: string;
+  readonly source: string;
+  readonly psql: boolean;
+}
 
-async function bench(scenario: 'pg-duckdb' | 'pg-pg', { rows = 1_000_000, repetitions = 5, transport = 'json', save = true }: PgWarehouseOptions): Promise<void> {
+/** A table into a DuckDB file: our sync by each transport beside the pipe that an expert would type. */
+export const pgDuckdb = (options: PgParquetOptions = {}): Promise<void> => bench('pg-duckdb', options);
+/** A table into another database of the same server, likewise. */
+export const pgPg = (options: PgParquetOptions = {}): Promise<void> => bench('pg-pg', options);
+
+async function bench(scenario: 'pg-duckdb' | 'pg-pg', { rows = 1_000_000, repetitions = 5, transport, save = true }: PgParquetOptions): Promise<void> {
   const server = await startBenchServer();
   const dir = await mkdtemp(join(tmpdir(), 'tapline-bench-'));
   try {
-    const { url } = await mixedTable(server, rows);
-    const { pipe, tapline } = await (scenario === 'pg-duckdb' ? duckdbTarget : postgresTarget)(server, dir, url);
-    const postgresPid = server.pid;
-    const contestants: Record<string, () => Promise<Measured>> = {
-      'hand pipe': async () => {
-        await pipe.empty();
-        return measure('/bin/sh', ['-c', pipe.shell], { postgresPid });
-      },
-      tapline: async () => {
-        await tapline.empty();
-        await rm(join(dir, 'state'), { recursive: true, force: true });
-        return measure(process.execPath, syncArgs({ source: url, dest: tapline.uri, stateDir: join(dir, 'state'), more: ['--transport', transport] }), { postgresPid, cwd: dir });
-      },
-    };
-    const runs: Record<string, Measured[]> = Object.fromEntries(Object.keys(contestants).map((name) => [name, []]));
-    for (let repetition = 0; repetition <= repetitions; repetition++) {
-      for (const [name, run] of Object.entries(contestants)) {
-        const measured = await run();
-        // The first round warms the caches.
-        if (repetition > 0) runs[name]?.push(measured);
-      }
-      process.stdout.write('.');
-    }
-    console.log();
-    const [theirs, ours] = [JSON.stringify(await pipe.digest()), JSON.stringify(await tapline.digest())];
-    if (theirs !== ours || !ours.includes(`"${rows}"`)) throw new Error(`the rows differ:\n  hand pipe ${theirs}\n  tapline   ${ours}`);
-    const medians = Object.fromEntries(Object.entries(runs).map(([name, all]) => [name, medianOf(all)]));
-    const hand = medians['hand pipe']!;
-    const json = summaryOf(runs['tapline']?.[0]?.stdout ?? '');
-    console.log(`${rows.toLocaleString('en')} rows of 9 columns, ${megabytes(json.bytes)} as JSON lines; medians of ${repetitions}\n`);
-    printTable([
-      ['', 'wall', 'speed to pipe', 'rows/s', 'CPU', 'CPU postgres', 'CPU to pipe', 'peak RSS', 'peak PSS'],
-      ...Object.entries(medians).map(([name, m]) => [
-        name, seconds(m.wallSeconds), ratio(hand.wallSeconds / m.wallSeconds), Math.round(rows / m.wallSeconds).toLocaleString('en'),
-        seconds(m.cpuSeconds), seconds(m.postgresCpuSeconds), ratio((m.cpuSeconds + m.postgresCpuSeconds) / (hand.cpuSeconds + hand.postgresCpuSeconds)),
-        megabytes(m.peakRssBytes), megabytes(m.peakPssBytes),
-      ]),
-    ]);
-    const parts = Object.entries(runs['tapline']?.at(-1)?.cpuOf ?? {}).sort(([, a], [, b]) => b - a);
-    console.log(`\nCPU of the last run: ${parts.map(([process, cpu]) => `${process} ${seconds(cpu)}`).join(', ')}`);
-    const all = Object.fromEntries(Object.entries(runs).map(([name, each]) => [name, each.map(withoutOutput)]));
-    if (save) await saveResult(scenario, { rows, transport, jsonBytes: json.bytes, medians, runs: all });
+    const { url, database } = await mixedTable(server, rows);
+    const target = await (scenario === 'pg-duckdb' ? duckdbTarget : postgresTarget)({ server, dir, source: url, psql: await hasPsql() });
+    const bytes = await csvBytes(url);
+    const parts: Contestants = { 'COPY to nothing': { run: () => copyToNothing(url, server.pid) }, [target.part.name]: target.part };
+    const transports = transportsOf(transport);
+    const syncs: Contestants = Object.fromEntries(transports.map((name) => {
+      const { uri, empty } = target.ours(name);
+      return [`tapline, ${name}`, freshSync({ source: url, dest: uri, stateDir: join(dir, 'state'), transport: name, empty, measured: { postgresPid: server.pid, cwd: dir } })];
+    }));
+    const runs = await takeTurns({ ...parts, 'hand pipe': target.hand, ...syncs }, { repetitions });
+
+    const copies: Record<string, string> = { 'hand pipe': await target.hand.digest() };
+    for (const name of transports) copies[`tapline, ${name}`] = await target.ours(name).digest();
+    await requireSameRows(await digestInPostgres(server.database(database)), copies);
+    const medians = mediansOf(runs);
+    const limit = physicalLimit(medians, Object.keys(parts));
+    await report({
+      scenario, save,
+      title: `${count(rows)} rows of 9 columns, ${megabytes(bytes)} as CSV, into ${scenario === 'pg-duckdb' ? 'a DuckDB file' : 'another database of the server'}; medians of ${repetitions}`,
+      table: comparisonTable({ medians, rows, bytes, ratios: { 'to limit': limit, 'to pipe': medians['hand pipe']!.wallSeconds } }),
+      notes: Object.keys(syncs).flatMap((name) => profileOf(name, runs)),
+      figures: { rows, bytes, repetitions, limitSeconds: limit, medians, runs: keptRuns(runs) },
+    });
   } finally {
     await server.stop();
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-async function duckdbTarget(_server: PostgresServer, dir: string, source: string): Promise<Target> {
-  const [hand, ours] = [join(dir, 'hand.db'), join(dir, 'tapline.db')];
+async function duckdbTarget({ dir, source, psql }: World): Promise<Target> {
+  const file = (name: string): string => join(dir, name);
+  const [plain, part, hand] = [file('plain.parquet'), file('part.db'), file('hand.db')];
+  await prepareParquet(psql, source, plain);
   return {
-    pipe: { shell: pipeIntoDuckdb(await hasPsql(), source, hand), digest: () => askDuckdb(hand, digestSql('w.events')), empty: () => rm(hand, { force: true }) },
-    tapline: { uri: `duckdb://${ours}`, digest: () => askDuckdb(ours, digestSql('w.public.events')), empty: () => rm(ours, { force: true }) },
+    part: {
+      name: 'Parquet to a table',
+      prepare: () => rm(part, { force: true }),
+      run: () => shell(duckdb(`ATTACH '${part}' AS w; CREATE TABLE w.events AS SELECT * FROM '${plain}'; CHECKPOINT w`)),
+    },
+    hand: { prepare: () => rm(hand, { force: true }), run: () => shell(pipeIntoDuckdb(psql, source, hand)), digest: () => digestInDuckdb('w.events', `ATTACH '${hand}' AS w; `) },
+    ours(name) {
+      const ours = file(`tapline-${name}.db`);
+      return { uri: `duckdb://${ours}`, empty: () => rm(ours, { force: true }), digest: () => digestInDuckdb('w.public.events', `ATTACH '${ours}' AS w; `) };
+    },
   };
 }
 
 /** The hand's table is made beforehand, as ours has no key either: an overwrite of a stream declares none. */
-async function postgresTarget(server: PostgresServer, _dir: string, source: string): Promise<Target> {
+async function postgresTarget({ server, dir, source, psql }: World): Promise<Target> {
+  const lines = join(dir, 'events.copy');
+  await shell(`${copyOut(psql, source, 'COPY events TO STDOUT')} > '${lines}'`);
   const fresh = async (name: string): Promise<void> => {
     const admin = server.database('postgres');
     await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
@@ -97,15 +94,16 @@ async function postgresTarget(server: PostgresServer, _dir: string, source: stri
     await admin.query('CHECKPOINT');
   };
   const database = (name: string) => server.database(name);
+  const withTable = async (): Promise<void> => {
+    await fresh('bench_hand');
+    await database('bench_hand').query('CREATE TABLE events (id bigint, customer_id integer, amount numeric(12,2), status text, note text, created_at timestamptz, attributes jsonb, paid boolean, score double precision)');
+  };
   return {
-    pipe: {
-      shell: pipeIntoPostgres(await hasPsql(), source, database('bench_hand').url),
-      digest: () => database('bench_hand').query(digestSql('events')),
-      empty: async () => {
-        await fresh('bench_hand');
-        await database('bench_hand').query('CREATE TABLE events (id bigint, customer_id integer, amount numeric(12,2), status text, note text, created_at timestamptz, attributes jsonb, paid boolean, score double precision)');
-      },
+    part: { name: 'COPY from a file', prepare: withTable, run: () => shell(`${copyIn(psql, database('bench_hand').url, 'COPY events FROM STDIN')} < '${lines}'`, server.pid) },
+    hand: { prepare: withTable, run: () => shell(pipeIntoPostgres(psql, source, database('bench_hand').url), server.pid), digest: () => digestInPostgres(database('bench_hand')) },
+    ours(name) {
+      const ours = database(`bench_tapline_${name}`);
+      return { uri: ours.url, empty: () => fresh(ours.name), digest: () => digestInPostgres(ours, 'public.events') };
     },
-    tapline: { uri: database('bench_tapline').url, digest: () => database('bench_tapline').query(digestSql('public.events')), empty: () => fresh('bench_tapline') },
   };
 }
