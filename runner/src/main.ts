@@ -10,7 +10,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const invocation = parseCommandLine(argv);
     if (invocation.command === 'version') {
-      const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+      const { version } = createRequire(import.meta.url)('tapline/package.json') as { version: string };
       process.stdout.write(`${version}\n`);
       return 0;
     }

@@ -21,7 +21,7 @@ const require = createRequire(import.meta.url);
 
 /** The connectors that came with this package: `postgres`, `s3`. */
 export function shippedNames(role: Role): string[] {
-  const { dependencies } = require('../../package.json') as { dependencies: Readonly<Record<string, string>> };
+  const { dependencies } = require('tapline/package.json') as { dependencies: Readonly<Record<string, string>> };
   const prefix = `@tapline/${role}-`;
   return Object.keys(dependencies).filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length)).sort();
 }

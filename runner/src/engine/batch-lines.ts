@@ -1,5 +1,5 @@
 /** What a BATCH line means to a run: as many records as it says, and a file that must be what it says. */
-import { BatchMessage, protocolError, type Session, type StreamDescriptor } from '@tapline/protocol';
+import { BatchMessage, failpoint, protocolError, type Session, type StreamDescriptor } from '@tapline/protocol';
 import { lstatSync, rmSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import type { StreamTable } from './stream-table.js';
@@ -28,6 +28,7 @@ export function takeBatch(body: unknown, { batch, table, unknownStream }: BatchC
   }
   tally.records += rows;
   tally.bytes += bytes;
+  failpoint('runner.after_batch');
   return true;
 }
 
