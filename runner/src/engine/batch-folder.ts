@@ -25,8 +25,8 @@ export class BatchFolder {
    * On a RAM disk where there is one with room; else among the run's private files, which the sync's next run sweeps whatever happens to
    * this one. `id` is the run's. Rejects with a `config_error` that names the folder.
    */
-  static async create(format: BatchFormat, { files, id }: { readonly files: PrivateFiles; readonly id: string }): Promise<BatchFolder> {
-    const place = await placeOnRamDisk(id);
+  static async create(format: BatchFormat, { files, id, disk }: { readonly files: PrivateFiles; readonly id: string; readonly disk?: string }): Promise<BatchFolder> {
+    const place = await placeOnRamDisk(id, disk);
     if (place) {
       try {
         await mkdir(place.folder, { mode: 0o700 });

@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { chownSync, existsSync, lstatSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, lstatSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { identify } from '../store/process-identity.js';
 import { folder, leftovers, linesOf, record, state, status, sync, tapline, upTo, visible, type Given, type Ran } from './fixtures/syncs.js';
+import { BatchFolder } from './batch-folder.js';
+import { PrivateFiles } from './private-files.js';
 import { folderName, ramDisk, roomFor, sweepRamDisk } from './ram-disk.js';
 import { batchFormatOf } from './transport.js';
 
@@ -148,6 +150,30 @@ describe('the transport', () => {
     const ran = await run({ path, plan: { transport: 'json' }, source: { count: 3, seen: join(path, 'source') }, destination: { seen: join(path, 'destination') } });
     expect([ran.exitCode, visible(path)]).toEqual([0, { a: [1, 2, 3] }]);
     for (const name of ['source', 'destination']) expect([seen(ran, name)[0]!.session.batch, seen(ran, name)[0]!.session.extensions.includes('batch')]).toEqual([undefined, false]);
+  });
+});
+
+describe('the folder', () => {
+  test('is on the RAM disk, and another one for each attempt', async () => {
+    const files = await PrivateFiles.in(join(folder(), 'run'));
+    const batches = await BatchFolder.create('parquet', { files, id: 'test-place' });
+    const first = await batches.fresh();
+    writeFileSync(join(first.dir, '000001.parquet'), 'x');
+    const second = await batches.fresh();
+    expect([first.dir.startsWith(join(ramDisk, 'tapline-batches-')), existsSync(first.dir), existsSync(second.dir), second.dir === first.dir]).toEqual([true, false, true, false]);
+    await batches.remove();
+    expect(existsSync(join(second.dir, '..'))).toBe(false);
+  });
+
+  test.each([['no RAM disk', 'elsewhere'], ['none at all', 'nothing/there']])('is among the private files of the run where there is %s', async (_what, name) => {
+    const path = folder();
+    mkdirSync(join(path, 'elsewhere'));
+    const files = await PrivateFiles.in(join(path, 'run'));
+    const batches = await BatchFolder.create('parquet', { files, id: 'test-place', disk: join(path, name) });
+    const { dir, max_bytes: most } = await batches.fresh();
+    expect([dir.startsWith(files.folder), statSync(dir).mode & 0o777, most > 0 && most <= 256 * 2 ** 20]).toEqual([true, 0o700, true]);
+    await files.remove();
+    expect(existsSync(dir)).toBe(false);
   });
 });
 

@@ -39,12 +39,12 @@ function memory(): Memory {
 }
 
 /** A name for a new folder on the RAM disk, and the bytes that have room there; undefined = take a disk. */
-export async function placeOnRamDisk(id: string): Promise<{ readonly folder: string; readonly maxBytes: number } | undefined> {
+export async function placeOnRamDisk(id: string, disk = ramDisk): Promise<{ readonly folder: string; readonly maxBytes: number } | undefined> {
   if (process.platform !== 'linux') return undefined;
   try {
-    const { type, bavail, bsize } = await statfs(ramDisk);
+    const { type, bavail, bsize } = await statfs(disk);
     const maxBytes = type === tmpfsMagic ? roomFor(bavail * bsize, memory()) : 0;
-    return maxBytes > 0 ? { folder: join(ramDisk, folderName(id)), maxBytes } : undefined;
+    return maxBytes > 0 ? { folder: join(disk, folderName(id)), maxBytes } : undefined;
   } catch {
     return undefined;
   }
