@@ -4,7 +4,7 @@ import type pg from 'pg';
 import type { ConnectorError } from '@tapline/protocol';
 import { classify, type Attempt } from './classify.js';
 import type { Config } from './config.js';
-import { CopyOut, type CopyBlock, type CopyOptions } from './copy-out.js';
+import { CopyOut, type CopyOutOptions } from './copy-out.js';
 import { querySettings } from './settings.js';
 
 export interface TransactionOptions {
@@ -73,7 +73,7 @@ export class Connection implements AsyncDisposable {
   }
 
   /** See {@link CopyOut}. A consumer that stops early ends the connection. */
-  async *copyOut(sql: string, options: CopyOptions): AsyncGenerator<CopyBlock, void, undefined> {
+  async *copyOut<Block>(sql: string, options: CopyOutOptions<Block>): AsyncGenerator<Block, void, undefined> {
     const copy = new CopyOut(sql, options);
     // The driver's types know a connection only as its whole class.
     this.#client.query(copy as unknown as pg.Submittable);

@@ -3,8 +3,8 @@
  * sends the text as it is; csv and text go over every byte once more. No object is made for a row: bytes move inside one buffer.
  * https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-BINARY-FORMAT
  */
-const DATA = 0x64;
-const headerBytes = 19;
+export const DATA = 0x64;
+export const headerBytes = 19;
 /** Frames up to this size are gathered in the input region; bigger ones go straight into a block of their own. */
 const inputBytes = 131_072;
 const gatheredFrame = 65_536;
@@ -271,7 +271,7 @@ function countUp(bytes: Buffer, end: number): void {
 }
 
 /** CopyOutResponse, CopyDone, CommandComplete, and what may come at any time: notices, parameter changes, notifications. */
-const isCopyMessage = (type: number | undefined): boolean =>
+export const isCopyMessage = (type: number | undefined): boolean =>
   type === 0x48 || type === 0x63 || type === 0x43 || type === 0x4e || type === 0x53 || type === 0x41;
 
-const int32 = (bytes: Buffer, at: number): number => (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+export const int32 = (bytes: Buffer, at: number): number => (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;

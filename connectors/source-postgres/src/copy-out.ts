@@ -1,33 +1,60 @@
 /**
- * One `COPY … TO STDOUT (FORMAT binary)` as blocks of lines. It takes the place of the driver's parser on the socket for as long as
+ * One `COPY … TO STDOUT (FORMAT binary)` as blocks of lines, or of what else its frames are made into. It takes the place of the driver's parser on the socket for as long as
  * the copy lasts: the driver would make several objects a row, and knows no backpressure.
  */
 import type { Socket } from 'node:net';
-import { CopyFrames, type CopyFramesOptions, type FrameBlock, type RowObserver } from './copy-frames.js';
+import { CopyFrames, type CopyFramesOptions, type FrameBlock } from './copy-frames.js';
 
-export type CopyBlock = FrameBlock;
-
-export interface CopyOptions extends Pick<CopyFramesOptions, 'tail' | 'order'> {
-  readonly blockBytes: number;
-  /** What a line begins with, asked for at each block: it carries the time. */
-  readonly prefix: () => string;
-  /** How many fields each row has after its JSON. */
-  readonly fields: number;
-  readonly observe?: RowObserver | undefined;
+/** What makes blocks of the bytes of a copy. */
+export interface FrameReader {
+  /** Takes bytes of the connection. Returns those that are not of the copy, from the first on. Blocks are handed over meanwhile. */
+  push(chunk: Buffer): Buffer | undefined;
+  /** Hands over the rows that are whole so far. */
+  cut(): void;
+  /** Rows that are not handed over. */
+  readonly pendingRows: number;
 }
 
+export interface CopyOutOptions<Block> {
+  /** Blocks are consumed before the reader is given anything more. */
+  readonly reader: (onBlock: (block: Block) => void) => FrameReader;
+  /** A slow table must not keep its rows: what came is handed over after so long. */
+  readonly lingerMs: number;
+}
+
+export interface LineOptions extends Omit<CopyFramesOptions, 'onBlock'> {
+  /** What a line begins with, asked for at each block: it carries the time. */
+  readonly prefix: () => string;
+}
+
+/** Blocks of lines. */
+export const lineBlocks = ({ prefix, ...options }: LineOptions): CopyOutOptions<FrameBlock> => ({
+  lingerMs: 100,
+  reader: (onBlock) => {
+    const frames = new CopyFrames({ ...options, onBlock });
+    return {
+      push(chunk) {
+        frames.prefix = prefix();
+        return frames.push(chunk);
+      },
+      cut: () => frames.cut(),
+      get pendingRows() {
+        return frames.pendingRows;
+      },
+    };
+  },
+});
+
 type DataListener = (chunk: Buffer) => void;
-/** A slow table must not keep its rows: what came is handed over after so long. */
-const lingerMs = 100;
 /** Bytes read ahead of the consumer. */
 const readAhead = 262_144;
 
-export class CopyOut {
+export class CopyOut<Block> {
   readonly #sql: string;
-  readonly #options: CopyOptions;
-  readonly #frames: CopyFrames;
+  readonly #frames: FrameReader;
+  readonly #lingerMs: number;
   readonly #chunks: Buffer[] = [];
-  readonly #blocks: FrameBlock[] = [];
+  readonly #blocks: Block[] = [];
   #chunkBytes = 0;
   #socket: Socket | undefined;
   #drivers: DataListener[] = [];
@@ -35,10 +62,10 @@ export class CopyOut {
   #ended = false;
   #wake: (() => void) | undefined;
 
-  constructor(sql: string, options: CopyOptions) {
+  constructor(sql: string, { reader, lingerMs }: CopyOutOptions<Block>) {
     this.#sql = sql;
-    this.#options = options;
-    this.#frames = new CopyFrames({ ...options, onBlock: (block) => this.#blocks.push(block) });
+    this.#lingerMs = lingerMs;
+    this.#frames = reader((block) => this.#blocks.push(block));
   }
 
   /** The statement failed: the connection itself may still be good. */
@@ -47,7 +74,7 @@ export class CopyOut {
   }
 
   /** Pulled: nothing is read from the server while the consumer keeps a block. Rejects with the driver's error. */
-  async *blocks(): AsyncGenerator<FrameBlock, void, undefined> {
+  async *blocks(): AsyncGenerator<Block, void, undefined> {
     let since = performance.now();
     for (;;) {
       const block = this.#blocks.shift();
@@ -59,10 +86,9 @@ export class CopyOut {
       const chunk = this.#chunks.shift();
       if (chunk) {
         this.#chunkBytes -= chunk.length;
-        this.#frames.prefix = this.#options.prefix();
         const rest = this.#frames.push(chunk);
         if (rest) this.#handBack(rest);
-        else if (performance.now() - since > lingerMs) this.#frames.cut();
+        else if (performance.now() - since > this.#lingerMs) this.#frames.cut();
         continue;
       }
       if (this.#error !== undefined) throw this.#error;

@@ -6,11 +6,12 @@
  */
 import { identifier, literal } from '@tapline/postgres-client';
 import { configError } from '@tapline/protocol';
-import { lines, status, streamState, type SourceItem } from '@tapline/sdk';
+import { status, streamState, type SourceItem } from '@tapline/sdk';
 import { Boundary, rememberedKeys, type BoundaryMark } from './boundary.js';
-import { copyStatement, keyText } from './copy-statement.js';
-import { columnOf, every, inSnapshot, label, linePrefix, wideColumns, type Reading } from './reading.js';
+import { keyText } from './copy-statement.js';
+import { columnOf, every, inSnapshot, label, type Reading } from './reading.js';
 import type { RelationColumn } from './relations.js';
+import { rowReader } from './rows.js';
 import { textArray } from './sql.js';
 import { cursorStateOf, sameList, type CursorState } from './state.js';
 import { canBeCursor, hasNoPlace } from './types.js';
@@ -46,9 +47,8 @@ interface CursorRead {
 }
 
 async function* copy({ reading, cursor, key, state }: CursorRead): AsyncGenerator<SourceItem, void, undefined> {
-  const { stream, relation, connection, columns, blockBytes } = reading;
-  const wide = await wideColumns(reading);
-  const prefix = linePrefix(stream);
+  const { stream, relation } = reading;
+  const read = await rowReader(reading);
   let emittedAt = Date.now();
   const stateAt = (value: string | null, seen?: string[], empty = false): SourceItem => {
     emittedAt = Date.now();
@@ -61,9 +61,9 @@ async function* copy({ reading, cursor, key, state }: CursorRead): AsyncGenerato
   if (!state) {
     // Rows without a place in the order come once, with the first read.
     const where = hasNoPlace(cursor.type, `s.${identifier(cursor.name)}`);
-    for await (const { bytes, rows } of connection.copyOut(copyStatement({ relation, columns, wide, where }), { blockBytes, fields: 0, prefix: () => prefix(emittedAt) })) {
+    for await (const { item, rows } of read({ where, emittedAt: () => emittedAt })) {
       placeless += rows;
-      yield lines(bytes, stream);
+      yield item;
       if (reading.signal.aborted) return;
     }
     if (placeless > 0) {
@@ -74,19 +74,18 @@ async function* copy({ reading, cursor, key, state }: CursorRead): AsyncGenerato
 
   const begin = await beginning({ reading, cursor, key, state });
   const boundary = new Boundary(begin.before);
-  const sql = copyStatement({
-    relation,
-    columns,
-    wide,
+  const rows = read({
     where: begin.where,
     orderBy: [cursor.name],
     needed: key,
     fields: [`t.${identifier(cursor.name)}::pg_catalog.text`, ...(key.length > 0 ? [keyText(relation, key, 't')] : [])],
+    observe: boundary,
+    emittedAt: () => emittedAt,
   });
   const due = every(reading.stateIntervalMs);
   let last: BoundaryMark | undefined;
-  for await (const { bytes, mark } of connection.copyOut(sql, { blockBytes, fields: key.length > 0 ? 2 : 1, observe: boundary, prefix: () => prefix(emittedAt) })) {
-    yield lines(bytes, stream);
+  for await (const { item, mark } of rows) {
+    yield item;
     last = mark as BoundaryMark;
     if (reading.signal.aborted || due()) {
       const seen = key.length > 0 ? last.keys() : undefined;

@@ -2,6 +2,7 @@
 import { configError, streamKey, type ConfiguredStream } from '@tapline/protocol';
 import { estimate, failed, status, type ReadContext, type SourceItem } from '@tapline/sdk';
 import { endsRun } from './classify.js';
+import type { Batches } from './batch/batches.js';
 import type { Config } from './config.js';
 import type { Connection } from './connection.js';
 import { readByCursor } from './cursor.js';
@@ -22,25 +23,39 @@ export async function* read(context: ReadContext<Config>): AsyncGenerator<Source
   const relations = await findRelations(connection, { names }).catch((error: unknown) => {
     throw connection.classify(error);
   });
+  const batches = await batchesOf(context, connection);
   const byName = new Map(relations.map((relation) => [streamKey({ namespace: relation.schema, name: relation.name }), relation]));
   for (const configured of catalog.streams) {
     if (context.signal.aborted) return;
     const { name, namespace } = configured.stream;
-    yield* readRelation(context, { connection, configured, relation: byName.get(streamKey({ name, namespace: namespace ?? 'public' })) });
+    yield* readRelation(context, { connection, batches, configured, relation: byName.get(streamKey({ name, namespace: namespace ?? 'public' })) });
   }
+}
+
+/** Loaded when needed: a sync without them starts sooner. */
+export const batchesOf = async ({ session, signal }: ReadContext<Config>, connection: Connection): Promise<Batches | undefined> =>
+  session?.batch && (await import('./batch/batches.js')).Batches.open(session, connection, signal).catch((error: unknown) => {
+    throw connection.classify(error);
+  });
+
+interface RelationOptions {
+  readonly connection: Connection;
+  readonly batches: Batches | undefined;
+  readonly configured: ConfiguredStream;
+  readonly relation: Relation | undefined;
 }
 
 /** What fails with one stream is told with it, and the others go on; what fails with the connection ends the run. */
 export async function* readRelation(
   context: ReadContext<Config>,
-  { connection, configured, relation }: { readonly connection: Connection; readonly configured: ConfiguredStream; readonly relation: Relation | undefined },
+  { connection, batches, configured, relation }: RelationOptions,
 ): AsyncGenerator<SourceItem, void, undefined> {
   const { name, namespace } = configured.stream;
   const stream = { name, namespace };
   try {
     yield status(stream, 'STARTED');
     if (!relation) throw configError(`${label(stream)} does not exist, or user '${connection.target.user}' may not see it: discover again, or leave it out`, { code: 'pg_no_table', stream });
-    yield* readStream(readingOf(context, { connection, configured, relation }));
+    yield* readStream(readingOf(context, { connection, batches, configured, relation }));
     if (context.signal.aborted) return;
     yield status(stream, 'COMPLETE');
   } catch (error) {
@@ -51,14 +66,12 @@ export async function* readRelation(
   }
 }
 
-function readingOf(
-  context: ReadContext<Config>,
-  parts: { readonly connection: Connection; readonly configured: ConfiguredStream; readonly relation: Relation },
-): Reading {
+function readingOf(context: ReadContext<Config>, parts: RelationOptions & { readonly relation: Relation }): Reading {
   const { config, session } = context;
   const { name, namespace } = parts.configured.stream;
   return {
     connection: parts.connection,
+    batches: parts.batches,
     configured: parts.configured,
     relation: parts.relation,
     stream: { name, namespace },

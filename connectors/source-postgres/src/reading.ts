@@ -1,6 +1,7 @@
 /** One stream that is being read: what snapshot and cursor share. */
 import { identifier } from '@tapline/postgres-client';
 import { configError, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
+import type { Batches } from './batch/batches.js';
 import type { Connection } from './connection.js';
 import { source } from './copy-statement.js';
 import type { Relation, RelationColumn } from './relations.js';
@@ -14,6 +15,8 @@ export interface Reading {
   readonly state: unknown;
   readonly stateIntervalMs: number;
   readonly blockBytes: number;
+  /** Where the run has them. */
+  readonly batches: Batches | undefined;
   readonly signal: AbortSignal;
   log(level: 'INFO' | 'WARN', message: string): void;
 }

@@ -3,10 +3,10 @@
  * so that any row is a place to go on from; every other table is read as it lies, and an interrupted read begins again.
  */
 import { identifier, literal } from '@tapline/postgres-client';
-import { lines, status, streamState, type SourceItem } from '@tapline/sdk';
-import { copyStatement } from './copy-statement.js';
-import { every, inSnapshot, linePrefix, wideColumns, type Reading } from './reading.js';
+import { status, streamState, type SourceItem } from '@tapline/sdk';
+import { every, inSnapshot, type Reading } from './reading.js';
 import type { Relation } from './relations.js';
+import { rowReader } from './rows.js';
 import { snapshotStateOf, type SnapshotState } from './state.js';
 import { hasReproducibleOrder } from './types.js';
 
@@ -27,24 +27,20 @@ export async function* readSnapshot(reading: Reading): AsyncGenerator<SourceItem
 
 async function* copy(reading: Reading, key: readonly string[], state: SnapshotState | undefined): AsyncGenerator<SourceItem, void, undefined> {
   const { stream, relation, connection } = reading;
-  const wide = await wideColumns(reading);
+  const read = await rowReader(reading);
   // The index walks in the key's order. A sort could fill the server's disk with a copy of the table.
   if (key.length > 0) await connection.query('SET LOCAL enable_sort = off');
-  const sql = copyStatement({
-    relation,
-    columns: reading.columns,
-    wide,
+  const due = every(reading.stateIntervalMs);
+  let emittedAt = Date.now();
+  const rows = read({
     where: state?.after && after(relation, key, state.after),
     orderBy: key,
     needed: key,
     fields: key.map((name) => `t.${identifier(name)}::pg_catalog.text`),
+    emittedAt: () => emittedAt,
   });
-  const prefix = linePrefix(stream);
-  const due = every(reading.stateIntervalMs);
-  let emittedAt = Date.now();
-  const blocks = connection.copyOut(sql, { blockBytes: reading.blockBytes, fields: key.length, prefix: () => prefix(emittedAt) });
-  for await (const { bytes, last } of blocks) {
-    yield lines(bytes, stream);
+  for await (const { item, last } of rows) {
+    yield item;
     if (key.length > 0 && (reading.signal.aborted || due())) {
       yield streamState(stream, { v: 1, mode: 'snapshot', complete: false, key: [...key], after: [...last] } satisfies SnapshotState);
       emittedAt = Date.now();

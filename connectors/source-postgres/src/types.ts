@@ -34,8 +34,8 @@ export interface ColumnType {
   readonly element?: ColumnType;
 }
 
-const oids = {
-  bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, json: 114, float4: 700, float8: 701, varchar: 1043, date: 1082, time: 1083,
+export const oids = {
+  bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, json: 114, float4: 700, float8: 701, bpchar: 1042, varchar: 1043, date: 1082, time: 1083,
   timestamp: 1114, timestamptz: 1184, interval: 1186, numeric: 1700, uuid: 2950, jsonb: 3802,
 } as const;
 
@@ -107,13 +107,21 @@ export function jsonForm({ logical, isPlain }: ColumnType, column: string, wide:
     case 'array':
       return `pg_catalog.to_json(${column})::pg_catalog.text`;
     case 'text':
-      // row_to_json writes a built-in type by its output function. Others may have a cast to json (hstore, geometry), or be rows; concat()
-      // knows only output functions. IS DISTINCT FROM NULL, because a row of nulls IS NULL.
-      return isPlain ? column : `CASE WHEN ${column} IS DISTINCT FROM NULL THEN pg_catalog.concat(${column}) END`;
+      // row_to_json writes a built-in type by its output function. Others may have a cast to json (hstore, geometry), or be rows.
+      return isPlain ? column : asPrinted(column);
     default:
       return column;
   }
 }
+
+/** The SQL of the text that a line has for a value, whatever its type: for batches (batch/forms.ts has those that need none). */
+export function textForm(type: ColumnType, column: string): string {
+  const { kind } = type.logical;
+  return kind === 'array' || kind === 'json' || kind === 'decimal' || kind === 'bigdecimal' ? jsonForm(type, column, false) : asPrinted(column);
+}
+
+/** By the type's output function, the only one that concat() knows. IS DISTINCT FROM NULL, because a row of nulls IS NULL. */
+const asPrinted = (column: string): string => `CASE WHEN ${column} IS DISTINCT FROM NULL THEN pg_catalog.concat(${column}) END`;
 
 const byteOrdered: ReadonlySet<number> = new Set([oids.int2, oids.int4, oids.int8, oids.uuid, oids.timestamp, oids.timestamptz, oids.date, oids.bytea]);
 const isText = (oid: number): boolean => oid === oids.text || oid === oids.varchar;

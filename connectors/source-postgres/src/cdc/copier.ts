@@ -5,10 +5,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mayComeBack, qualified } from '@tapline/postgres-client';
 import { configError, failpoint, toConnectorError } from '@tapline/protocol';
-import { failed, generation, lines, status, type SourceItem } from '@tapline/sdk';
+import { batch, failed, generation, lines, status, type SourceItem } from '@tapline/sdk';
+import type { Batches } from '../batch/batches.js';
 import type { Config } from '../config.js';
 import { Connection } from '../connection.js';
-import { copyStatement } from '../copy-statement.js';
+import { lineBlocks } from '../copy-out.js';
+import { copyStatement, type CopyRows } from '../copy-statement.js';
 import { label, linePrefix, wideColumns } from '../reading.js';
 import { findRelations, type Relation } from '../relations.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -22,6 +24,8 @@ export interface CopierOptions {
   readonly config: Config;
   readonly checkpoint: Checkpoint;
   readonly withOrder: boolean;
+  /** Where the run has them. */
+  readonly batches: Batches | undefined;
   readonly signal: AbortSignal;
   /** A copy that fails for a while begins anew by itself. */
   readonly patient: boolean;
@@ -39,12 +43,20 @@ export interface CopierOptions {
 interface Copy {
   readonly table: Table;
   readonly exported: string | undefined;
-  /** Each range's statement; the place in the list is the range's place in the order. */
-  readonly ranges: readonly string[];
+  /** The place in the list is the range's place in the order. */
+  readonly ranges: readonly CopyRows[];
+  /** Columns in which integers beyond 2^53 can be; undefined: the rows go as batches. */
+  readonly wide: ReadonlySet<string> | undefined;
   readonly tail: (range: number) => SnapshotTail;
   next: number;
   /** Workers beside the one that leads. */
   readonly helpers: Set<Promise<void>>;
+}
+
+/** What goes into the queue. */
+interface Put {
+  readonly item: SourceItem;
+  readonly bytes: number;
 }
 
 const nameOf = ({ stream: { name, namespace } }: Table): { readonly schema: string; readonly name: string } => ({ schema: namespace ?? 'public', name });
@@ -232,17 +244,17 @@ export class Copier {
       });
     const changed = table.takeSchema();
     if (changed) await put(changed);
-    const wide = await wideColumns({ connection, relation, columns });
+    const wide = this.#options.batches?.hold(columns) ? undefined : await wideColumns({ connection, relation, columns });
     const pages = relation.kind === 'table' ? await this.#pages(relation, connection) : 0;
     const perRange = Math.max(Math.floor(config.snapshot_range_bytes / pageBytes), 1);
     const count = Math.max(Math.ceil(pages / perRange), 1);
     const ranges = Array.from({ length: count }, (_, i) => {
       const within = count === 1 ? [] : [...(i > 0 ? [`s.ctid >= '(${i * perRange},0)'`] : []), ...(i < count - 1 ? [`s.ctid < '(${(i + 1) * perRange},0)'`] : [])];
       const where = [...(published.rowFilter ? [`(${published.rowFilter})`] : []), ...within];
-      return copyStatement({ relation, columns, wide, where: where.length > 0 ? where.join(' AND ') : undefined });
+      return { relation, columns, where: where.length > 0 ? where.join(' AND ') : undefined };
     });
     const [exported] = count > 1 ? await connection.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id') : [];
-    return { table, exported: exported?.id, ranges, tail: snapshotTail({ base, now, withOrder }), next: 0, helpers: new Set() };
+    return { table, exported: exported?.id, ranges, wide, tail: snapshotTail({ base, now, withOrder }), next: 0, helpers: new Set() };
   }
 
   async #pages(relation: Relation, connection: Connection): Promise<number> {
@@ -261,19 +273,31 @@ export class Copier {
   }
 
   async #copyRanges(copy: Copy, connection: Connection): Promise<void> {
-    const { config, put, signal } = this.#options;
-    const { stream } = copy.table;
-    const prefix = linePrefix(stream);
+    const { put, signal } = this.#options;
     while (copy.next < copy.ranges.length) {
       const range = copy.next++;
-      const blocks = connection.copyOut(copy.ranges[range]!, {
-        blockBytes: config.block_bytes, fields: 0, prefix: () => prefix(Date.now()), ...copy.tail(range),
-      });
-      for await (const { bytes } of blocks) {
-        await put(lines(bytes, stream), bytes.length);
+      for await (const { item, bytes } of copy.wide ? this.#lines(copy, range, connection) : this.#batches(copy, range, connection)) {
+        await put(item, bytes);
         failpoint('cdc.in_copy');
         if (signal.aborted || this.#closed) return;
       }
+    }
+  }
+
+  async *#lines({ table: { stream }, ranges, wide, tail }: Copy, range: number, connection: Connection): AsyncGenerator<Put, void, undefined> {
+    const prefix = linePrefix(stream);
+    const { tail: members, order } = tail(range);
+    const blocks = connection.copyOut(
+      copyStatement(ranges[range]!, wide!),
+      lineBlocks({ blockBytes: this.#options.config.block_bytes, fields: 0, prefix: () => prefix(Date.now()), tail: members, order }),
+    );
+    for await (const { bytes } of blocks) yield { item: lines(bytes, stream), bytes: bytes.length };
+  }
+
+  async *#batches({ table: { stream }, ranges, tail }: Copy, range: number, connection: Connection): AsyncGenerator<Put, void, undefined> {
+    const { batches, config } = this.#options;
+    for await (const { file } of batches!.read(connection, ranges[range]!, { added: tail(range).added, share: config.snapshot_workers })) {
+      yield { item: batch(stream, { ...file, emittedAt: Date.now() }), bytes: 0 };
     }
   }
 

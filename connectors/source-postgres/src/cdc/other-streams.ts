@@ -1,6 +1,7 @@
 /** Streams of a replicated database that are read in another way: in full, or by a cursor. Their states travel with the position. */
 import type { ConfiguredStream } from '@tapline/protocol';
 import type { ReadContext, SourceItem } from '@tapline/sdk';
+import type { Batches } from '../batch/batches.js';
 import type { Config } from '../config.js';
 import { openPatiently } from '../patience.js';
 import { readRelation } from '../read.js';
@@ -15,6 +16,7 @@ export interface OtherStream {
 export interface OtherStreamsTarget {
   readonly signal: AbortSignal;
   readonly checkpoint: Checkpoint;
+  readonly batches: Batches | undefined;
   put(item: SourceItem, bytes?: number): Promise<void>;
   onProgress(): void;
 }
@@ -27,7 +29,7 @@ export async function readOthers(context: ReadContext<Config>, streams: readonly
   await using connection = await openPatiently(reading);
   for (const { configured, relation } of streams) {
     if (target.signal.aborted) return;
-    for await (const item of readRelation(reading, { connection, configured, relation })) {
+    for await (const item of readRelation(reading, { connection, batches: target.batches, configured, relation })) {
       if (item.kind === 'stream_state') {
         target.checkpoint.setOther(item.stream, item.state);
         target.onProgress();

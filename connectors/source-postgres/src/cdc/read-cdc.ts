@@ -4,9 +4,11 @@
  */
 import { configError, failpoint, streamKey, toConnectorError, transientError } from '@tapline/protocol';
 import { failed, status, type ReadContext, type SourceItem } from '@tapline/sdk';
+import type { Batches } from '../batch/batches.js';
 import type { Config } from '../config.js';
 import type { Connection } from '../connection.js';
 import { openPatiently } from '../patience.js';
+import { batchesOf } from '../read.js';
 import { label } from '../reading.js';
 import { findRelations } from '../relations.js';
 import { Changes } from './changes.js';
@@ -72,6 +74,7 @@ class Replication {
     const connection = await openPatiently(this.#context);
     await using control = new Control(config, connection);
     const { tables, others } = await this.#streams(connection);
+    const batches = await batchesOf({ ...this.#context, signal: this.#controller.signal }, connection);
     const followed = await this.#publish(connection, tables);
     const stream = await ReplicationStream.open(config);
     try {
@@ -85,7 +88,7 @@ class Replication {
       for (const table of followed) await this.#mailbox.put(status(table.stream, 'STARTED'));
       // Before the first row: a slot that nobody knows of would keep the log for ever.
       await this.#mailbox.put(checkpoint.take());
-      await this.#replicate({ control, stream, slot, checkpoint, others });
+      await this.#replicate({ control, stream, slot, checkpoint, others, batches });
     } catch (error) {
       await this.#confirmations.stop();
       await stream.stop();
@@ -150,8 +153,9 @@ class Replication {
 
   async #replicate(parts: {
     readonly control: Control; readonly stream: ReplicationStream; readonly slot: OpenedSlot; readonly checkpoint: Checkpoint; readonly others: readonly OtherStream[];
+    readonly batches: Batches | undefined;
   }): Promise<void> {
-    const { control, slot, checkpoint, others } = parts;
+    const { control, slot, checkpoint, others, batches } = parts;
     const { config, session, log } = this.#context;
     const { signal } = this.#controller;
     const mailbox = this.#mailbox;
@@ -167,7 +171,7 @@ class Replication {
     signal.addEventListener('abort', () => over.abort(), { once: true });
     // The two know of each other: changes are written into the stream's place, and a copy changes what is followed.
     const copier: Copier = new Copier({
-      config, checkpoint, withOrder, signal, log,
+      config, checkpoint, withOrder, batches, signal, log,
       patient: this.#continuous,
       put: (item, bytes) => mailbox.put(item, bytes),
       flush: () => replicator.flush(),
@@ -205,7 +209,7 @@ class Replication {
       }),
       () => copier.run(),
       async () => {
-        await readOthers(this.#context, others, { signal, checkpoint, put: (item, bytes) => mailbox.put(item, bytes), onProgress: () => replicator.progress() });
+        await readOthers(this.#context, others, { signal, checkpoint, batches, put: (item, bytes) => mailbox.put(item, bytes), onProgress: () => replicator.progress() });
         othersDone = true;
         replicator.progress();
       },

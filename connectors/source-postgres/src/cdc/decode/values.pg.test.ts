@@ -3,6 +3,7 @@ import { testDatabase } from '@tapline/test/shared';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { availableTypes } from '../../../../../test/e2e/available-types.js';
 import { matrix } from '../../../../../test/e2e/types-matrix.js';
+import { lineBlocks } from '../../copy-out.js';
 import { copyStatement } from '../../copy-statement.js';
 import { configOf, wireText } from '../../fixtures/harness.js';
 import { Log } from '../../fixtures/log.js';
@@ -80,8 +81,8 @@ describe.each([14, 18] as const)('values of PostgreSQL %i read the same from a c
     await database.query(`TRUNCATE listed, more; ${inserts(tableOf('listed', kept.map(([type, value]) => [type, value])))}; ${inserts(tableOf('more', more))}`);
     await collect(log, [...messages.filter(([kind]) => kind === 0x52), ...gone], deleted);
     for (const relation of await findRelations(log.connection, { schemas: undefined })) {
-      const sql = copyStatement({ relation, columns: relation.columns, wide: new Set(relation.columns.map(({ name }) => name)) });
-      for await (const { bytes } of log.connection.copyOut(sql, { blockBytes: 100_000, fields: 0, prefix: () => `{"type":"RECORD","record":{"stream":"${relation.name}","data":` })) keep(bytes, copied);
+      const sql = copyStatement({ relation, columns: relation.columns }, new Set(relation.columns.map(({ name }) => name)));
+      for await (const { bytes } of log.connection.copyOut(sql, lineBlocks({ blockBytes: 100_000, fields: 0, prefix: () => `{"type":"RECORD","record":{"stream":"${relation.name}","data":` }))) keep(bytes, copied);
     }
   });
   afterAll(() => database.drop());

@@ -1,0 +1,86 @@
+/** What is some bytes: text, JSON, bytea; and uuid, which becomes text. */
+import type { Column } from '@tapline/sdk/batch';
+import type { Decode, Fields } from './fields.js';
+
+/** Up to here a loop is done before a call has begun. */
+const shortText = 32;
+
+/** Copies the field's bytes but for the first `skip`. COPY and the file both have the length before the bytes; only its order differs. */
+const bytesFrom = (skip: number): Decode => (fields, field, column) => {
+  const { bytes, view, starts, stride, rows, scratch } = fields;
+  if (scratch < 0) {
+    oneByOne(fields, field, column, skip);
+    return;
+  }
+  column.reserve(rows, 0);
+  let out = scratch;
+  let row = column.rows;
+  for (let i = field, end = rows * stride; i < end; i += stride, row++) {
+    const at = starts[i]!;
+    if (at < 0) {
+      column.setNull(row);
+      continue;
+    }
+    const length = view.getInt32(at - 4) - skip;
+    const from = at + skip;
+    view.setInt32(out, length, true);
+    out += 4;
+    if (length > shortText) bytes.copyWithin(out, from, from + length);
+    else for (let j = 0; j < length; j += 4) view.setInt32(out + j, view.getInt32(from + j));
+    out += length;
+  }
+  column.reserve(rows, out - scratch);
+  column.bytes.set(bytes.subarray(scratch, out), column.used);
+  column.used += out - scratch;
+  column.rows = row;
+};
+
+/** Of a large row there is one, in a buffer of its own. */
+function oneByOne({ bytes, view, starts, stride, rows }: Fields, field: number, column: Column, skip: number): void {
+  for (let i = field, end = rows * stride; i < end; i += stride, column.rows++) {
+    const at = starts[i]!;
+    const length = at < 0 ? 0 : view.getInt32(at - 4) - skip;
+    column.reserve(1, length + 4);
+    if (at < 0) {
+      column.setNull(column.rows);
+      continue;
+    }
+    column.view.setInt32(column.used, length, true);
+    bytes.copy(column.bytes, column.used + 4, at + skip, at + skip + length);
+    column.used += 4 + length;
+  }
+}
+
+export const bytes: Decode = bytesFrom(0);
+/** Behind a byte that tells the version of the form. */
+export const jsonb: Decode = bytesFrom(1);
+
+/** Two hex digits by the value of a byte. */
+const hexPairs = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const [first, second] = byte.toString(16).padStart(2, '0');
+  return (first!.charCodeAt(0) << 8) | second!.charCodeAt(0);
+});
+const uuidLength = 36;
+const dash = 0x2d;
+
+export const uuid: Decode = ({ bytes: input, starts, stride, rows }, field, column) => {
+  column.reserve(rows, (4 + uuidLength) * rows);
+  const out = column.view;
+  let { used, rows: row } = column;
+  for (let i = field, end = rows * stride; i < end; i += stride, row++) {
+    const at = starts[i]!;
+    if (at < 0) {
+      column.setNull(row);
+      continue;
+    }
+    out.setInt32(used, uuidLength, true);
+    used += 4;
+    for (let j = 0; j < 16; j++) {
+      if (j === 4 || j === 6 || j === 8 || j === 10) out.setUint8(used++, dash);
+      out.setUint16(used, hexPairs[input[at + j]!]!);
+      used += 2;
+    }
+  }
+  column.used = used;
+  column.rows = row;
+};
