@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { jsonlParquet } from './jsonl-parquet.js';
 import { memory } from './memory.js';
 import { merge } from './merge.js';
+import { peers } from './peers.js';
 import { pgCdc } from './pg-cdc.js';
 import { pgParquet } from './pg-parquet.js';
 import { pgS3 } from './pg-s3.js';
@@ -44,6 +45,7 @@ const scenarios: Record<string, Scenario> = {
   startup: { about: '--help, spec, and a sync that has nothing to do', run: startup },
   memory: { about: '10,000,000 rows, and one row of 100 MB: the peak of the whole tree of processes', run: memory },
   scale: { about: '100,000, 1,000,000 and 10,000,000 rows; 1, 10 and 1,000 tables (--tables): what each costs', run: scale },
+  peers: { about: 'the first of these beside dlt, sling, Singer and ingestr, where they can be had; not among all', run: peers },
 };
 
 const names = Object.keys(scenarios);
@@ -55,7 +57,7 @@ Without a name, all of these. Records travel by both transports unless one is na
 Each prints wall, CPU, peak memory of the tree and rates, beside what a hand would type and what its parts take alone, all in one run, and only once
 it has found the same rows on both sides. Results are kept in test/bench/results. Numbers compare within one run only: docs/performance.md.`;
 
-const chosen = positionals.length > 0 ? positionals : names;
+const chosen = positionals.length > 0 ? positionals : names.filter((name) => name !== 'peers');
 if (values.help || chosen.some((name) => !scenarios[name])) {
   console.log(usage);
   process.exit(values.help ? 0 : 78);
