@@ -240,7 +240,8 @@ class Attempt {
           if (!this.#stopping || this.#source!.saidEnd) this.#sourceErrors.push(error);
         },
       }),
-      silenceMs: plan.silenceMs,
+      // One that waits until the destination has deleted files says nothing, and is not to blame for it.
+      silenceMs: this.#batch ? undefined : plan.silenceMs,
       write: (bytes) => this.#destination!.write(bytes),
       onWriteFailure: () => {
         this.#lost = true;
