@@ -2,6 +2,7 @@ export * from './sink.js';
 export { LakeSink, type LakeSinkOptions } from './commit/lake-sink.js';
 export type { HeadOutcome, NewHead, ObjectStore, StoredHead } from './commit/object-store.js';
 export { streamFolder, sync8, syncFolder } from './commit/names.js';
+export { moveFile } from './move-file.js';
 export { inParallel } from './commit/in-parallel.js';
 export { fenced } from './commit/fenced.js';
 export { generationKey, parseGenerationKey, parseHead } from './commit/head.js';

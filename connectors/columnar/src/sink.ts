@@ -24,6 +24,11 @@ export interface Sink extends AsyncDisposable {
   keepsReplaced?(stream: StreamDescriptor): boolean;
   /** Makes one local Parquet file durable, invisible to readers. May run concurrently with itself. The local file may be deleted afterwards. */
   stage(file: ParquetFile): Promise<Staged>;
+  /**
+   * Where a sink has it, batches are not converted: it takes the files, by moving them, and reads their rows out of them itself. All else
+   * is as with {@link stage}.
+   */
+  stageBatches?(batches: StagedBatches): Promise<Staged>;
   /** The one step that decides. Rejects with a `transient_error` of code `fenced` when a newer writer took over. */
   commit(commit: Commit): Promise<CommitReport | void>;
   /** Makes the last commit visible to readers. Repeating it is harmless. */
@@ -57,6 +62,14 @@ export interface ParquetFile {
   readonly unchanged: boolean;
   /** It has a column `_tapline_extra` (VARCHAR): a JSON object of the fields of each record that nobody declared; null where there are none. */
   readonly extra: boolean;
+}
+
+/** Batch files, and the rows that a converted file of them would have. */
+export interface StagedBatches extends Omit<ParquetFile, 'path'> {
+  /** Absolute paths, in order. */
+  readonly paths: readonly string[];
+  /** A SELECT of the columns of `schema`, in DuckDB's SQL, once the files have these paths, in the same order. Row order means nothing: `_tapline_order` is among them. */
+  select(paths: readonly string[]): string;
 }
 
 /** A durable, invisible object. `name` is the sink's own. */

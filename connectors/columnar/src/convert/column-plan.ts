@@ -8,7 +8,7 @@ const metaColumns = ['_airbyte_raw_id', '_airbyte_extracted_at', '_airbyte_meta'
 export const extraColumn = '_tapline_extra';
 /** Of files only: {@link ParquetFile.unchanged}. */
 export const unchangedColumn = '_tapline_unchanged';
-const orderColumn = '_tapline_order';
+export const orderColumn = '_tapline_order';
 
 export interface PlannedColumn {
   /** The member of the record's `data`. */

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parquetColumns, readAll, type ParquetRow } from '../read-parquet.test.support.js';
 import { planColumns, type ColumnPlan } from './column-plan.js';
 import { Converter } from './convert.js';
-import type { Partition } from './copy-sql.js';
+import type { Partition } from './row-sql.js';
 import { Engine } from './engine.js';
 import type { Refuse } from './refuse-sql.js';
 

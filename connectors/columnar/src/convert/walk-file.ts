@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { open, writeFile } from 'node:fs/promises';
 import { protocolError, readBlocks, splitBlock, type StreamDescriptor } from '@tapline/protocol';
 import type { ColumnPlan } from './column-plan.js';
-import type { LargeCell } from './copy-sql.js';
+import type { LargeCell } from './line-sql.js';
 import { RecordWalker, largeText } from './walk-record.js';
 
 export interface WalkedFile {

@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import type { LogicalType } from '@tapline/catalog';
 import { skipSpace, skipString, skipValue } from '@tapline/protocol';
 import type { ColumnPlan } from './column-plan.js';
-import { memberName } from './copy-sql.js';
+import { memberName } from './line-sql.js';
 
 export interface WalkedRecord {
   /** The line for the engine, latin1, with its end. */

@@ -4,12 +4,13 @@
  */
 import {
   AirbyteStream, ConfiguredStream, TaplineBody, TraceBody, protocolError, readBlocks, stateBodyOf, streamKey, summarizeState,
-  type Checkpoint, type StateSummary, type StreamDescriptor,
+  type BatchMessage, type Checkpoint, type StateSummary, type StreamDescriptor,
 } from '@tapline/protocol';
 import { join } from 'node:path';
 import { inParallel } from '../commit/in-parallel.js';
 import { Committer } from './committer.js';
 import { Generations, generationOfCatalog } from './generations.js';
+import { HeldBatches } from './held-batches.js';
 import { Lane } from './lane.js';
 import { LineRouter, type ControlLine } from './line-router.js';
 import type { Limits, WriteColumnarRequest } from './options.js';
@@ -30,7 +31,7 @@ export interface IngestRequest {
 const maxPendingBytes = 16 << 20;
 /** Files that are open for it at a time. */
 const writesAtOnce = 16;
-/** Bytes of lines that may wait to be converted before reading does. */
+/** Bytes of records that may wait to be converted before reading does. */
 const maxStagingBytes = 32 << 20;
 /** Length of the states that may wait for a commit by time. */
 const maxWaitingStates = 8 << 20;
@@ -67,6 +68,7 @@ export class Ingest {
   #ended = false;
   #bytesSinceRelief = 0;
   #failure: { readonly error: unknown } | undefined;
+  readonly #held: HeldBatches | undefined;
 
   constructor({ request, opened, limits, stager, spoolDirectory, parallel }: IngestRequest) {
     this.#request = request;
@@ -78,6 +80,8 @@ export class Ingest {
     this.#seq = opened.seq + 1;
     this.#ledger = new StateLedger(opened.checkpoint);
     this.#generations = new Generations(opened.checkpoint);
+    const batch = request.session?.batch;
+    this.#held = batch && new HeldBatches({ session: batch, newPath: () => this.#spoolPath('parquet') });
     this.#router = new LineRouter({
       keysOfName: (name) => this.#names.get(name) ?? [],
       records: (key, bytes, lines, longestLine) => this.#records(key, bytes, lines, longestLine),
@@ -140,13 +144,31 @@ export class Ingest {
 
   #records(key: string, bytes: Buffer, lines: number, longestLine: number): void {
     const lane = this.#lanes.get(key)!;
-    this.#bytesSinceCut += bytes.length;
-    this.#bytesSinceRelief += bytes.length;
-    this.#rowsSinceCut += lines;
-    this.#sinceAnyState += lines;
+    this.#count(lane, bytes.length, lines);
+    if (lane.append(bytes, lines, longestLine, this.#newLines, this.#limits)) this.#convertEarly(lane);
+  }
+
+  async #batch(message: BatchMessage): Promise<void> {
+    const { stream_descriptor: stream, columns, format } = message;
+    const held = this.#held;
+    if (!held) throw protocolError('this destination was not started for batches, but got a BATCH', { stream });
+    if (format !== 'parquet') throw protocolError(`stream ${streamKey(stream)}: a batch has the format ${format}; this destination reads parquet`, { stream });
+    const lane = this.#laneOf(stream);
+    const file = await held.find(message);
+    this.#count(lane, file.bytes, file.rows);
+    const spool = lane.appendBatch(file, columns, this.#limits);
+    held.add(spool);
+    if (spool.full) this.#convertEarly(lane);
+    await held.relieve();
+  }
+
+  #count(lane: Lane, bytes: number, rows: number): void {
+    this.#bytesSinceCut += bytes;
+    this.#bytesSinceRelief += bytes;
+    this.#rowsSinceCut += rows;
+    this.#sinceAnyState += rows;
     this.#dirty.add(lane);
     lane.complete = false;
-    if (lane.append(bytes, lines, longestLine, this.#spoolPath, this.#limits)) this.#convertEarly(lane);
   }
 
   /** Full spools that no STATE will divide need not wait for their commit. They get their places in their order: one that a new schema ended has none yet. */
@@ -163,7 +185,7 @@ export class Ingest {
     if (type === 'TRACE' || type === 'TAPLINE') {
       if (envelope.bodyStart === -1) return this.#ignore(`${type} without a body`, bytes.length);
       const body = parseBody(type, bytes.toString('utf8', envelope.bodyStart, envelope.bodyEnd));
-      return type === 'TRACE' ? this.#trace(body) : this.#tapline(body);
+      return type === 'TRACE' ? this.#trace(body) : await this.#tapline(body);
     }
     if (!quiet.has(type)) this.#ignore(type, bytes.length);
   }
@@ -199,11 +221,15 @@ export class Ingest {
     lane.complete = true;
   }
 
-  #tapline(body: unknown): void {
+  async #tapline(body: unknown): Promise<void> {
     const parsed = TaplineBody.safeParse(body);
-    if (!parsed.success) return this.#ignore('TAPLINE of an unknown form', 0);
+    if (!parsed.success) {
+      // Records passed over in silence would be lost.
+      if ((body as { type?: unknown } | null)?.type === 'BATCH') throw protocolError('a BATCH has not the form that the protocol gives it', { internalMessage: parsed.error.message });
+      return this.#ignore('TAPLINE of an unknown form', 0);
+    }
     const message = parsed.data;
-    if (message.type === 'BATCH') throw protocolError('this destination takes records as lines only, but got a BATCH', { stream: message.stream_descriptor });
+    if (message.type === 'BATCH') return await this.#batch(message);
     if (message.type === 'SCHEMA') this.#schema(message.stream);
     if (message.type !== 'GENERATION') return;
     const lane = this.#laneOf(message.stream_descriptor);
@@ -304,7 +330,7 @@ export class Ingest {
     if (this.#failure) return;
     // From here to `#inflight` nothing may be awaited: it is one step for the reading side.
     const staged = [...this.#sealed].flatMap((lane) =>
-      lane.takeSealed(this.#spoolPath).map((spool) => {
+      lane.takeSealed(this.#newLines).map((spool) => {
         lane.place(spool, this.#seq);
         const staging = this.#stager.start(spool, lane);
         this.#stager.forget(spool);
@@ -358,12 +384,16 @@ export class Ingest {
 
   #reportDiscarded(): void {
     for (const lane of this.#lanes.values()) {
-      const lines = lane.spools.reduce((sum, spool) => sum + spool.lines, 0);
-      if (lines > 0) this.#request.log('INFO', `stream ${lane.key}: ${lines} records after the last STATE were not committed, because the stream did not complete`);
+      const rows = lane.spools.reduce((sum, spool) => sum + spool.rows, 0);
+      if (rows > 0) this.#request.log('INFO', `stream ${lane.key}: ${rows} records after the last STATE were not committed, because the stream did not complete`);
     }
   }
 
-  readonly #spoolPath = (): string => join(this.#spoolDirectory, `${++this.#spools}.jsonl`);
+  readonly #newLines = (): string => this.#spoolPath('jsonl');
+
+  #spoolPath(kind: 'jsonl' | 'parquet'): string {
+    return join(this.#spoolDirectory, `${++this.#spools}.${kind}`);
+  }
 }
 
 /**

@@ -5,12 +5,17 @@ import { planColumns } from '../convert/column-plan.js';
 import type { StreamSchema } from '../sink.js';
 import type { ColumnarOptions } from './options.js';
 import { partitionOf } from './partition.js';
-import type { Partition } from '../convert/copy-sql.js';
-import { Spool } from './spool.js';
+import type { Partition } from '../convert/row-sql.js';
+import type { BatchFile } from '../convert/batch-forms.js';
+import { BatchSpool } from './batch-spool.js';
+import { LineSpool } from './line-spool.js';
+import type { Spool } from './spool.js';
 
 /** How large a spool grows before it is converted. */
 export interface ChunkLimit {
   readonly chunkBytes: number;
+  /** The same of batches. */
+  readonly batchBytes: number;
   /** Wanted size of a Parquet file; the chunk follows from how the stream compresses. */
   readonly targetFileBytes: number | undefined;
 }
@@ -36,7 +41,8 @@ export class Lane {
   complete = false;
   #stream: AirbyteStream;
   #records = 0;
-  #ratio = 0.15;
+  /** Bytes of a file for each of its input's. */
+  readonly #ratios = { lines: 0.15, batches: 0.3 };
   #rows = { seq: 0, next: 1 };
   readonly #options: LaneOptions;
 
@@ -75,29 +81,40 @@ export class Lane {
    * and their conversion has not begun.
    */
   drop(goes: (generation: number) => boolean): Spool[] {
-    const dropped = this.spools.filter((spool) => spool.sealedLines === 0 && spool.position === undefined && goes(spool.generation));
+    const dropped = this.spools.filter((spool) => spool.sealedRows === 0 && spool.position === undefined && goes(spool.generation));
     if (dropped.length > 0) this.spools = this.spools.filter((spool) => !dropped.includes(spool));
     return dropped;
   }
 
   /** Returns the spool if it is full now. */
   append(bytes: Buffer, lines: number, longestLine: number, path: () => string, limit: ChunkLimit): Spool | undefined {
-    let spool = this.spools.at(-1);
-    if (!spool || spool.full) {
-      spool = new Spool({ path: path(), schema: this.schema, generation: this.generation, firstLine: this.#records + 1, partial: this.#options.partial ?? false });
+    const last = this.#open();
+    const spool = last instanceof LineSpool ? last : new LineSpool({ ...this.#origin, path: path() });
+    if (spool !== last) {
+      this.#end();
       this.spools.push(spool);
     }
     spool.append(bytes, lines, longestLine);
-    this.#records += lines;
-    this.sinceState += lines;
-    if (spool.bytes < this.#limit(spool, limit)) return undefined;
-    spool.full = true;
+    this.#grown(spool, lines, limit);
+    return spool.full ? spool : undefined;
+  }
+
+  /** Returns its spool, which may be full now. `columns`: field of each column of the file. */
+  appendBatch(file: BatchFile, columns: readonly string[], limit: ChunkLimit): BatchSpool {
+    const last = this.#open();
+    const spool = last instanceof BatchSpool && last.has(columns) ? last : new BatchSpool({ ...this.#origin, columns });
+    if (spool !== last) {
+      this.#end();
+      this.spools.push(spool);
+    }
+    spool.append(file);
+    this.#grown(spool, file.rows, limit);
     return spool;
   }
 
   /** Records of this generation or a lower one after the last STATE that covers this stream? */
   hasTailOf(generation: number): boolean {
-    return this.spools.some((spool) => spool.sealedLines < spool.lines && spool.generation <= generation);
+    return this.spools.some((spool) => spool.sealedRows < spool.rows && spool.generation <= generation);
   }
 
   /** All records so far are before a STATE. A spool that is half full ends here, so that none has to be divided later. */
@@ -113,9 +130,9 @@ export class Lane {
     const taken: Spool[] = [];
     const kept: Spool[] = [];
     for (const spool of this.spools) {
-      if (spool.sealedLines === 0) kept.push(spool);
+      if (spool.sealedRows === 0) kept.push(spool);
       else {
-        if (spool.sealedLines < spool.lines) kept.push(spool.split(path()));
+        if (spool.sealedRows < spool.rows) kept.push(spool.split(path()));
         spool.full = true;
         taken.push(spool);
       }
@@ -129,18 +146,36 @@ export class Lane {
     if (spool.position) return;
     if (this.#rows.seq !== seq) this.#rows = { seq, next: 1 };
     spool.position = { seq, firstRow: this.#rows.next };
-    this.#rows.next += spool.lines;
+    this.#rows.next += spool.rows;
   }
 
-  learnRatio(rawBytes: number, fileBytes: number): void {
-    if (rawBytes > MB) this.#ratio = Math.max(fileBytes / rawBytes, 0.01);
+  learnRatio(spool: Spool, fileBytes: number): void {
+    if (spool.bytes > MB) this.#ratios[kindOf(spool)] = Math.max(fileBytes / spool.bytes, 0.01);
   }
 
-  #limit(spool: Spool, { chunkBytes, targetFileBytes }: ChunkLimit): number {
-    if (spool.longestLine > wideLine) return Math.min(chunkBytes, 16 * MB);
-    if (targetFileBytes === undefined) return chunkBytes;
-    // A file holds at most what its lines held, so that 512 MB of lines stay within a file's limit.
-    return Math.min(Math.max(targetFileBytes / this.#ratio, 8 * MB), 480 * MB);
+  #limit(spool: Spool, { chunkBytes, batchBytes, targetFileBytes }: ChunkLimit): number {
+    const kind = kindOf(spool);
+    const bytes = kind === 'lines' ? chunkBytes : batchBytes;
+    if (spool.widestRow > wideLine) return Math.min(bytes, 16 * MB);
+    if (targetFileBytes === undefined) return bytes;
+    // A file holds at most what its input held, so that 512 MB of that stay within a file's limit.
+    return Math.min(Math.max(targetFileBytes / this.#ratios[kind], 8 * MB), 480 * MB);
+  }
+
+  get #origin() {
+    return { schema: this.schema, generation: this.generation, firstLine: this.#records + 1, partial: this.#options.partial ?? false };
+  }
+
+  /** That may still take rows. */
+  #open(): Spool | undefined {
+    const last = this.spools.at(-1);
+    return last?.full ? undefined : last;
+  }
+
+  #grown(spool: Spool, rows: number, limit: ChunkLimit): void {
+    this.#records += rows;
+    this.sinceState += rows;
+    if (spool.bytes >= this.#limit(spool, limit)) spool.full = true;
   }
 
   #end(): void {
@@ -148,6 +183,8 @@ export class Lane {
     if (last) last.full = true;
   }
 }
+
+const kindOf = (spool: Spool): 'lines' | 'batches' => (spool instanceof BatchSpool ? 'batches' : 'lines');
 
 /** What the records of a stream mean besides their columns. */
 const meaningOf = ({ stream, sync_mode, destination_sync_mode, cursor_field, primary_key }: ConfiguredStream): unknown =>

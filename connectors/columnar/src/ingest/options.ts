@@ -27,7 +27,7 @@ export interface ColumnarOptions {
   readonly sync: string;
   /** When to commit, whichever comes first. The session's wins over it; default 60 s, 128 MB, no limit of rows. */
   readonly flush?: { readonly ms?: number | undefined; readonly bytes?: number | undefined; readonly rows?: number | undefined } | undefined;
-  /** Bytes of lines that become one Parquet file. Default 64 MB. */
+  /** Bytes of lines that become one Parquet file. Default 64 MB. Of batches, which are packed closer and converted faster, a quarter. */
   readonly chunkBytes?: number | undefined;
   /** Wanted size of a Parquet file instead: the chunk follows from how the stream compresses. Needs a `flush.bytes` to match. */
   readonly targetFileBytes?: number | undefined;
@@ -53,11 +53,12 @@ export interface ColumnarOptions {
 
 const MB = 1 << 20;
 
-export const limitsOf = ({ options, session }: WriteColumnarRequest) => ({
+export const limitsOf = ({ options, session, sink }: Pick<WriteColumnarRequest, 'options' | 'session' | 'sink'>) => ({
   ms: session?.flush?.ms ?? options.flush?.ms ?? 60_000,
   bytes: session?.flush?.bytes ?? options.flush?.bytes ?? 128 * MB,
   rows: options.flush?.rows ?? Infinity,
   chunkBytes: options.chunkBytes ?? 64 * MB,
+  batchBytes: sink.stageBatches ? 64 * MB : (options.chunkBytes ?? 64 * MB) / 4,
   targetFileBytes: options.targetFileBytes,
   rowGroupBytes: options.rowGroupBytes ?? 8 * MB,
 });

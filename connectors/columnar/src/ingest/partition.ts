@@ -1,6 +1,6 @@
 import { configError } from '@tapline/protocol';
 import type { ColumnPlan } from '../convert/column-plan.js';
-import type { Partition } from '../convert/copy-sql.js';
+import type { Partition } from '../convert/row-sql.js';
 
 /** Hive folders by a column: `date=2026-11-20`, and for timestamps `/hour=07` if asked. In UTC. */
 export interface PartitionOption {

@@ -1,5 +1,7 @@
 /** Spools to durable objects: converts, stages and deletes, each spool once, some at a time. */
 import { rm } from 'node:fs/promises';
+import { failpoint } from '@tapline/protocol';
+import type { ConvertRequest } from '../convert/convert-request.js';
 import type { Converter } from '../convert/convert.js';
 import type { Sink, Staged } from '../sink.js';
 import type { Lane } from './lane.js';
@@ -25,7 +27,7 @@ export class Stager {
     this.#sync8 = sync8;
   }
 
-  /** The spool must be placed and take no more lines. Asking again gives the same answer. */
+  /** The spool must be placed and take no more rows. Asking again gives the same answer. */
   start(spool: Spool, lane: Lane): Promise<Staged[]> {
     let staging = this.#started.get(spool);
     if (!staging) {
@@ -53,7 +55,7 @@ export class Stager {
     return this.#unfinished.size;
   }
 
-  /** Bytes of their lines. */
+  /** Bytes of their rows, as they came. */
   get unfinishedBytes(): number {
     return this.#unfinishedBytes;
   }
@@ -86,28 +88,35 @@ export class Stager {
 
   async #stage(spool: Spool, lane: Lane): Promise<Staged[]> {
     await spool.write();
-    const { schema, generation, unchanged } = spool;
+    const { schema, generation, unchanged, input } = spool;
     const { seq, firstRow } = spool.position!;
-    const files = await this.#converter.convert({
+    const request: Omit<ConvertRequest, 'input'> = {
       stream: lane.stream,
       plan: spool.schema.plan,
       partition: lane.partition,
       unchanged,
-      input: { path: spool.path, lines: spool.lines, bytes: spool.bytes, longestLine: spool.longestLine, firstLine: spool.firstLine },
       stamp: {
         rawIdPrefix: `${this.#sync8}-${String(spool.generation).padStart(4, '0')}-`,
         generation: spool.generation, syncId: lane.syncId, seq, firstRow, now: Date.now(),
       },
-    });
+    };
+    const row = { stream: lane.stream, schema, generation, unchanged };
+    if ('files' in input && this.#sink.stageBatches && !lane.partition) {
+      const { select, extra } = await this.#converter.batchRows({ ...request, input });
+      const taken = await this.#sink.stageBatches({ ...row, rows: spool.rows, bytes: spool.bytes, partition: '', extra, paths: input.files.map(({ path }) => path), select });
+      failpoint('dest.after_batch');
+      return [taken];
+    }
+    const files = await this.#converter.convert({ ...request, input });
     await spool.remove();
-    lane.learnRatio(spool.bytes, files.reduce((sum, file) => sum + file.bytes, 0));
+    if ('files' in input) failpoint('dest.after_batch');
+    lane.learnRatio(spool, files.reduce((sum, file) => sum + file.bytes, 0));
     // One after the other: the next spool is converted meanwhile, and a store seldom takes two files faster than one.
     const staged: Staged[] = [];
     for (const { path, rows, bytes, partition, extra } of files) {
-      staged.push(await this.#sink.stage({ stream: lane.stream, schema, generation, path, rows, bytes, partition, unchanged, extra }));
+      staged.push(await this.#sink.stage({ ...row, path, rows, bytes, partition, extra }));
       await rm(path, { force: true });
     }
     return staged;
   }
 }
-

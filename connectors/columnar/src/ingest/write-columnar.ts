@@ -69,6 +69,7 @@ function guarded(sink: Sink): Sink {
     },
     keepsReplaced: (stream) => sink.keepsReplaced?.(stream) ?? false,
     stage: (file) => guard(sink.stage(file)),
+    ...(sink.stageBatches && { stageBatches: (batches) => guard(sink.stageBatches!(batches)) }),
     commit: (commit) => guard(sink.commit(commit)),
     publish: () => guard(sink.publish()),
     [Symbol.asyncDispose]: () => guard(Promise.resolve(sink[Symbol.asyncDispose]())),
