@@ -8,6 +8,7 @@ const alias = [
   { find: /^@tapline\/test\/services$/, replacement: path('test/services/index.ts') },
   { find: /^@tapline\/test\/shared$/, replacement: path('test/services/shared.ts') },
   { find: /^@tapline\/test\/digested$/, replacement: path('test/harness/digested.ts') },
+  { find: /^@tapline\/test\/everyday$/, replacement: path('test/harness/everyday.ts') },
 ];
 
 const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', 'examples/*/src/**', 'test/**'];
