@@ -10,7 +10,8 @@ export const destination = defineDestination<Config>({
   modeAdvice: {
     append_dedup: 'Parquet files cannot be changed in place: write with append, and read the latest row of each key through the view in the README of destination-s3, "The latest row of each key"',
   },
-  extensions: ['checkpoint', 'schema', 'generation'],
+  extensions: ['checkpoint', 'schema', 'generation', 'batch'],
+  batchFormats: ['parquet'],
   // Loaded when needed: the engine and the SDK of AWS take longer to load than `spec` takes to run.
   check: async (context) => (await import('./check.js')).check(context),
   consume: async (context) => (await import('./write.js')).write(context),

@@ -7,7 +7,8 @@ export const destination = defineDestination<Config>({
   documentationUrl: 'https://github.com/tapline/tapline/blob/main/connectors/destination-warehouse/README.md',
   config,
   syncModes: ['append', 'overwrite', 'append_dedup'],
-  extensions: ['checkpoint', 'schema', 'generation', 'partial'],
+  extensions: ['checkpoint', 'schema', 'generation', 'partial', 'batch'],
+  batchFormats: ['parquet'],
   // Loaded when needed: the engine takes longer to load than `spec` takes to run.
   check: async (context) => (await import('./check.js')).check(context),
   consume: async (context) => (await import('./write.js')).write(context),

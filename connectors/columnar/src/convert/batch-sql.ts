@@ -64,7 +64,7 @@ function groupSql({ plan, columns, extra, unchanged, firstRow }: BatchRequest, {
 
 /** A constant where all files have the same number. */
 function byFile(numbers: readonly number[]): string {
-  return numbers.every((number) => number === numbers[0]) ? `${numbers[0]}::BIGINT` : `([${numbers.map((number) => `${number}::BIGINT`).join(', ')}])[file_index + 1]`;
+  return numbers.every((number) => number === numbers[0]) ? `${numbers[0]}::BIGINT` : `([${numbers.map((number) => `${number}::BIGINT`).join(', ')}])[file_index::BIGINT + 1]`;
 }
 
 /** A value out of the column `c<index>`, null where it cannot be held; and whether one came. */
@@ -111,7 +111,7 @@ function plainSql(type: LogicalType, text: string): string {
   const digits = `${part(2)} || ${part(3)}`;
   const point = `(length(${part(2)}) + ${part(4)}::INTEGER)`;
   const shifted = `CASE WHEN ${point} < -60 OR ${point} > 100 THEN ${text} WHEN ${point} <= 0 THEN '0.' || repeat('0', -${point}) || ${digits} `
-    + `WHEN ${point} >= length(${digits}) THEN rpad(${digits}, ${point}, '0') ELSE (${digits})[:${point}] || '.' || (${digits})[${point} + 1:] END`;
+    + `WHEN ${point} >= length(${digits}) THEN rpad(${digits}, ${point}::INTEGER, '0') ELSE (${digits})[:${point}] || '.' || (${digits})[${point} + 1:] END`;
   return `CASE WHEN contains(lower(${text}), 'e') AND regexp_full_match(${text}, '${exponent}') THEN ${part(1)} || ${shifted} ELSE ${text} END`;
 }
 const exponent = '(-?)([0-9]+)(?:[.]([0-9]*))?[eE]([+-]?[0-9]{1,4})';

@@ -10,6 +10,7 @@ import { Converter } from './convert.js';
 import type { Partition } from './row-sql.js';
 import { Engine } from './engine.js';
 import type { Refuse } from './refuse-sql.js';
+import { lost, matrix } from './value-matrix.test.support.js';
 
 let directory: string;
 let engine: Engine;
@@ -52,48 +53,6 @@ const typed = (types: Readonly<Record<string, string>>): AirbyteStream => ({
 /** The same columns, read by the walker. */
 const walked = (plan: ColumnPlan): ColumnPlan => ({ ...plan, typed: false });
 const changesOf = (row: ParquetRow): unknown => (JSON.parse(String(row['_airbyte_meta'])) as { changes: unknown }).changes;
-
-/** For each type: what comes, and what must lie in the file; `lost` = null with an entry. */
-const lost = Symbol('lost');
-const matrix: Readonly<Record<string, readonly (readonly [json: string, expected: unknown])[]>> = {
-  boolean: [['true', true], ['false', false], ['null', null], ['"true"', true], ['"maybe"', lost], ['{"a":1}', lost], ['7', lost]],
-  int16: [['-32768', -32768], ['32767', 32767], ['32768', lost], ['1.5', lost], ['1.0', 1], ['"12"', 12], ['"1_0"', lost], ['null', null]],
-  int32: [['2147483647', 2147483647], ['2147483648', lost], ['-0', 0], ['1e3', 1000], ['"x"', lost], ['true', lost], ['[1]', lost]],
-  int64: [
-    ['9007199254740993', 9007199254740993n], ['"9223372036854775807"', 9223372036854775807n], ['-9223372036854775808', -9223372036854775808n],
-    ['9223372036854775808', lost], ['"1.5"', lost], ['1.5', lost], ['123456789012345678901234567890', lost], ['"0x10"', lost], ['" 1"', lost], ['""', lost],
-  ],
-  float32: [['0.5', 0.5], ['"NaN"', NaN], ['"Infinity"', Infinity], ['"-Infinity"', -Infinity], ['1e39', lost], ['null', null]],
-  float64: [['NaN', NaN], ['5e-324', 5e-324], ['0.1', 0.1], ['"NaN"', NaN], ['"Infinity"', Infinity], ['"-Infinity"', -Infinity], ['1e400', lost], ['"abc"', lost], ['"1.5"', 1.5], ['{}', lost]],
-  'decimal(12,2)': [
-    ['"1.23"', 1.23], ['"-9999999999.99"', -9999999999.99], ['"1.5"', 1.5], ['"1.500"', 1.5], ['7', 7], ['"1.235"', lost], ['"10000000000.00"', lost],
-    ['"NaN"', lost], ['"Infinity"', lost], ['"1_0.1"', lost], ['"1e3"', 1000], ['1e3', 1000], ['"1e-3"', lost], ['"abc"', lost],
-  ],
-  'decimal(38,10)': [['"1234567890123456789012345678.0123456789"', Number('1234567890123456789012345678.0123456789')], ['null', null]],
-  decimal: [['"12345678901234567890.12345678901234567890"', '12345678901234567890.12345678901234567890'], ['"NaN"', 'NaN']],
-  text: [['"a"', 'a'], ['""', ''], ['"\\u00e9\\n\\"\\\\"', 'é\n"\\'], ['"日本\u2028"', '日本\u2028'], ['"\\u0000x"', '\u0000x'], ['null', null], ['"\\ud83d\\ude00"', '😀'], ['"\\ud800"', lost]],
-  uuid: [['"0188c6de-8d4e-7000-8000-000000000001"', '0188c6de-8d4e-7000-8000-000000000001']],
-  interval: [['"1 mon 2 days"', '1 mon 2 days']],
-  bytes: [['"QUJD"', 'ABC'], ['""', ''], ['"QU*"', lost], ['"QU"', lost]],
-  date: [
-    ['"2026-11-20"', '2026-11-20'], ['"0001-01-01"', '0001-01-01'], ['"9999-12-31"', '9999-12-31'], ['"0044-03-15 BC"', lost], ['"infinity"', lost],
-    ['"-infinity"', lost], ['"2026-02-30"', lost], ['"2026-11-20T00:00:00"', '2026-11-20'], ['"2026-11-20T05:00:00"', lost], ['"epoch"', lost], ['20261120', lost],
-  ],
-  time: [['"23:59:59.999999"', '23:59:59.999999'], ['"00:00:00"', '00:00:00'], ['"24:00:00"', lost], ['"25:00:00"', lost], ['"10:00:00+02"', lost]],
-  timestamp: [
-    ['"2026-11-20T07:00:00.123456"', '2026-11-20T07:00:00.123Z'], ['"2026-11-20 07:00:00"', '2026-11-20T07:00:00.000Z'], ['"0044-03-15T00:00:00 BC"', lost],
-    ['"infinity"', lost], ['"-infinity"', lost], ['"2020-01-01T24:00:00"', lost], ['"294276-12-31T23:59:59"', lost], ['"epoch"', lost],
-    ['"2026-11-20T07:00:00+02:00"', lost], ['"2026-11-20T07:00:00Z"', '2026-11-20T07:00:00.000Z'], ['1700000000', lost],
-  ],
-  timestamptz: [
-    ['"2026-11-20T07:00:00.123456+00:00"', '2026-11-20T07:00:00.123Z'], ['"2026-11-20T07:00:00+02:00"', '2026-11-20T05:00:00.000Z'],
-    ['"2026-11-20T07:00:00Z"', '2026-11-20T07:00:00.000Z'], ['"2026-11-20T07:00:00"', '2026-11-20T07:00:00.000Z'], ['"0044-03-15T00:00:00+00:00 BC"', lost],
-    ['"infinity"', lost], ['"2020-01-01T24:00:00+00:00"', lost], ['"294276-01-01T00:00:00+00:00"', lost], ['"0001-01-01T00:00:00+00:00"', '0001-01-01T00:00:00.000Z'],
-    ['"now"', lost], ['"10000-01-01T00:00:00+00:00"', '+010000-01-01T00:00:00.000Z'],
-  ],
-  json: [['"{\\"a\\":1.10,\\"b\\":18446744073709551616}"', '{"a":1.10,"b":18446744073709551616}'], ['"null"', 'null'], ['null', null]],
-  'array<int32>': [['"[1,2,null]"', '[1,2,null]']],
-};
 
 /** As the matrix writes it. */
 function plain(value: unknown, type: string): unknown {
