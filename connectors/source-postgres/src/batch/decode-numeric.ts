@@ -53,7 +53,7 @@ export function decimal(precision: number, scale: number): Decode {
       }
       const count = view.getUint16(at);
       const shift = shiftOf(view, at);
-      if (4 * count + shift > exactDigits) {
+      if (count > 0 && 4 * count + shift > exactDigits) {
         // Only columns of 8 and of 16 bytes have so many digits.
         toLimbs(view, at, shift);
         if (width === 8) {
