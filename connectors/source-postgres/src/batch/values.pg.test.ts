@@ -15,7 +15,7 @@ function wireSql(type: LogicalType, native: boolean, column: string): string {
     // Zeros at the end of a fraction are not written in a line, nor are they by DuckDB.
     case 'timestamp': return `replace(${column}::VARCHAR, ' ', 'T')`;
     // DuckDB errs in printing the last ones in a zone.
-    case 'timestamptz': return `replace((${column} AT TIME ZONE 'UTC')::VARCHAR, ' ', 'T') || '+00:00'`;
+    case 'timestamptz': return `replace(make_timestamp(epoch_us(${column}))::VARCHAR, ' ', 'T') || '+00:00'`;
     default: return `${column}::VARCHAR`;
   }
 }
