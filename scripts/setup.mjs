@@ -29,6 +29,7 @@ function installDependencies() {
 function build() {
   // tsc itself knows what is up to date.
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], {});
+  run(process.execPath, [join(root, 'scripts', 'bundle.mjs')], {});
 }
 
 /** Whatever decides what `pnpm install` does. */

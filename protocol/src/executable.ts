@@ -1,6 +1,6 @@
 /**
- * What an executable of ours runs: its bundle, one file instead of hundreds, which takes half the time to start; or the modules that
- * the bundle was made of, where anything of these is newer (`tsc` makes no bundle). It imports nothing of ours: nothing would be gained else.
+ * What an executable of ours runs: its bundle, a few files instead of hundreds, which takes half the time to start; or the modules
+ * that the bundle was made of, where any of these is newer (`tsc` makes no bundle). It imports nothing of ours, or nothing were gained.
  */
 import { readFileSync, statSync } from 'node:fs';
 

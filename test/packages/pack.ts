@@ -1,4 +1,5 @@
 import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { runCommand } from '../services/run-command.js';
 import { workspaceRoot } from '../services/workspace.js';
@@ -44,14 +45,14 @@ export async function pack(folder: string, to: string): Promise<Packed> {
   return { name, tarball: filename, unpacked, manifest, files: files.sort() };
 }
 
-/** The packages that the code of a package imports, without Node's own. */
+/** The packages that the code of a package imports, without Node's own, and without what pg can do without. */
 export async function importedPackages({ unpacked, files }: Packed): Promise<Set<string>> {
   const found = new Set<string>();
   for (const file of files.filter((name) => /\.(js|d\.ts)$/.test(name))) {
     const text = await readFile(join(unpacked, file), 'utf8');
-    for (const [, ...ways] of text.matchAll(/^(?:import|export)\b[^'"`;]*?from\s*["']([^"'.][^"']*)["']|^import\s*["']([^"'.][^"']*)["']|\bimport\(\s*["']([^"'.][^"']*)["']\s*\)/gm)) {
+    for (const [, ...ways] of text.matchAll(/^(?:import|export)\b[^'"`;]*?from\s*["']([^"'.][^"']*)["']|^import\s*["']([^"'.][^"']*)["']|\b(?:import|(?:__)?require)\(\s*["']([^"'.][^"']*)["']\s*\)/gm)) {
       const specifier = ways.find(Boolean);
-      if (specifier && !specifier.startsWith('node:')) found.add(specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/'));
+      if (specifier && !isBuiltin(specifier) && specifier !== 'pg-native') found.add(specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/'));
     }
   }
   return found;

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -51,6 +51,16 @@ describe('what is published', () => {
     each(({ name, manifest, files }) => {
       expect(manifest, name).toMatchObject({ license: 'Apache-2.0', engines: { node: '>=20' } });
       for (const target of Object.values(manifest.bin ?? {})) expect(files, name).toContain(target.replace('./', ''));
+    }),
+  );
+
+  test(
+    'starts from a bundle where it has executables, which says whose work is in it',
+    each(async ({ name, manifest, files, unpacked }) => {
+      if (!manifest.bin) return;
+      expect(files, name).toEqual(expect.arrayContaining(['dist/bundle/main.js', 'dist/bundle/third-party.txt']));
+      expect(files, name).not.toContain('dist/bundle/made-of.json');
+      expect(await readFile(join(unpacked, 'dist/bundle/third-party.txt'), 'utf8'), name).toContain('Colin McDonnell');
     }),
   );
 });

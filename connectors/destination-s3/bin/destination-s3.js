@@ -1,2 +1,4 @@
 #!/usr/bin/env node
-import "../dist/main.js";
+import { entryOf } from '@tapline/protocol/executable';
+
+await import(entryOf(import.meta.url));
