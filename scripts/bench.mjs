@@ -1,4 +1,4 @@
-// npm run bench -- SCENARIO: see test/bench/main.ts.
+// npm run bench [-- SCENARIO…]: see test/bench/main.ts.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { root, setup } from './setup.mjs';

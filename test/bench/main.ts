@@ -7,6 +7,7 @@ import { pgCdc } from './pg-cdc.js';
 import { pgParquet } from './pg-parquet.js';
 import { pgS3 } from './pg-s3.js';
 import { pgDuckdb, pgPg } from './pg-warehouse.js';
+import { publish } from './publish.js';
 import { router } from './router.js';
 import { scale } from './scale.js';
 import { startup } from './startup.js';
@@ -15,7 +16,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rows: { type: 'string' }, repetitions: { type: 'string' }, transport: { type: 'string' }, changes: { type: 'string' }, seconds: { type: 'string' },
-    engine: { type: 'string' }, tables: { type: 'string' }, help: { type: 'boolean' },
+    engine: { type: 'string' }, tables: { type: 'string' }, dry: { type: 'boolean' }, help: { type: 'boolean' },
   },
 });
 const options = {
@@ -26,6 +27,7 @@ const options = {
   ...(values.engine ? { engine: values.engine } : {}),
   ...(values.tables ? { tables: Number(values.tables) } : {}),
   ...(values.seconds ? { latencySeconds: Number(values.seconds) } : {}),
+  save: !values.dry,
 };
 
 interface Scenario {
@@ -49,14 +51,20 @@ const scenarios: Record<string, Scenario> = {
 };
 
 const names = Object.keys(scenarios);
-const usage = `npm run bench [-- SCENARIO…] [--rows N] [--repetitions N] [--transport json|batch]
+const usage = `npm run bench [-- SCENARIO…] [--rows N] [--repetitions N] [--transport json|batch] [--dry]
+       npm run bench -- docs
 
 ${names.map((name) => `  ${name.padEnd(18)} ${scenarios[name]?.about}`).join('\n')}
 
 Without a name, all of these. Records travel by both transports unless one is named.
 Each prints wall, CPU, peak memory of the tree and rates, beside what a hand would type and what its parts take alone, all in one run, and only once
-it has found the same rows on both sides. Results are kept in test/bench/results. Numbers compare within one run only: docs/performance.md.`;
+it has found the same rows on both sides. Results are kept in test/bench/results, but for those of --dry; docs puts the newest of each scenario into
+docs/performance.md. Numbers compare within one run only.`;
 
+if (positionals[0] === 'docs') {
+  await publish();
+  process.exit();
+}
 const chosen = positionals.length > 0 ? positionals : names.filter((name) => name !== 'peers');
 if (values.help || chosen.some((name) => !scenarios[name])) {
   console.log(usage);
