@@ -3,8 +3,12 @@ import { streamKey, type Checkpoint } from '@tapline/protocol';
 import type { SeenRow } from './ingest/random-history.test.support.js';
 import { generationKey } from './commit/head.js';
 import { planGenerations, replacedNow } from './commit/plan-commit.js';
+import { join } from 'node:path';
+import type { Engine } from './convert/engine.js';
+import { sqlString } from './convert/value-sql.js';
+import { moveFile } from './move-file.js';
 import { readAll } from './read-parquet.test.support.js';
-import type { Commit, CommitReport, ParquetFile, Sink, Staged, StreamSchema } from './sink.js';
+import type { Commit, CommitReport, ParquetFile, Sink, Staged, StagedBatches, StreamSchema } from './sink.js';
 
 interface KeptRow extends SeenRow {
   readonly rawId: string;
@@ -31,6 +35,7 @@ export class ModelSink implements Sink {
   #stored: Stored = { seq: 0, stateId: 0, states: [], generations: {}, minimums: {}, open: new Map(), visible: new Map() };
   #commits = 0;
   #files = 0;
+  #batches = 0;
   readonly #staged = new Map<string, readonly KeptRow[]>();
   #configured = new Map<string, StreamSchema>();
 
@@ -48,6 +53,24 @@ export class ModelSink implements Sink {
 
   configure(schema: StreamSchema): void {
     this.#configured.set(streamKey(schema.configured.stream), schema);
+  }
+
+  /** `engine`: it takes batches as they are, and reads their rows by it. */
+  constructor(direct?: { readonly engine: Engine; readonly folder: string }) {
+    if (direct) this.stageBatches = (batches) => this.#stageBatches(batches, direct);
+  }
+
+  readonly stageBatches?: (batches: StagedBatches) => Promise<Staged>;
+
+  async #stageBatches({ paths, select, ...file }: StagedBatches, { engine, folder }: { readonly engine: Engine; readonly folder: string }): Promise<Staged> {
+    const batch = ++this.#batches;
+    const moved = paths.map((_, i) => join(folder, `${batch}-${i}.parquet`));
+    for (const [i, path] of paths.entries()) await moveFile(path, moved[i]!);
+    const path = join(folder, `${batch}.parquet`);
+    await engine.run(`COPY (${select(moved)}) TO ${sqlString(path)} (FORMAT parquet)`, 0);
+    const staged = await this.stage({ ...file, path });
+    if (staged.rows !== this.#staged.get(staged.name)!.length) throw new Error('batches have other rows than they say');
+    return staged;
   }
 
   async stage({ path, ...file }: ParquetFile): Promise<Staged> {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseLogicalType, toJsonSchema } from '@tapline/catalog';
+import { duckdbType, parseLogicalType, toJsonSchema } from '@tapline/catalog';
 import type { AirbyteStream } from '@tapline/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { announced, integers, texts, writeBatch } from '../batch-files.test.support.js';
@@ -13,7 +13,6 @@ import { Converter } from './convert.js';
 import { Engine } from './engine.js';
 import type { Refuse } from './refuse-sql.js';
 import { lost, matrix } from './value-matrix.test.support.js';
-import { duckdbType } from '@tapline/catalog';
 import { sqlString } from './value-sql.js';
 
 let directory: string;

@@ -1,23 +1,33 @@
 /** Random histories of streams into a model of a sink that follows its contract to the letter: what it shows is what the states tell. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { LineWriter, transientError, type ConfiguredStream, type Session } from '@tapline/protocol';
+import { Engine } from '../convert/engine.js';
 import { Output } from '@tapline/sdk';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ModelSink } from '../model-sink.test.support.js';
-import { lineOf, propertiesOf, randomHistory, versionAt, visibleAt, type Step } from './random-history.test.support.js';
+import { batchedLines } from './random-batches.test.support.js';
+import { propertiesOf, randomHistory, versionAt, visibleAt, type Step } from './random-history.test.support.js';
 import { writeColumnar } from './write-columnar.js';
 
 let directory: string;
+let engine: Engine;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tapline-histories-'));
+  engine = new Engine({ directory: join(directory, 'engine') });
 });
-afterEach(() => rm(directory, { recursive: true, force: true }));
+afterEach(async () => {
+  await engine[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+});
 
-const session: Session = { version: 1, run_id: 'r', sync: 's', source: '', extensions: [], continuous: false };
+const session = (dir: string): Session => ({
+  version: 1, run_id: 'r', sync: 's', source: '', extensions: ['batch'], continuous: false, batch: { dir, format: 'parquet', max_bytes: 8000 },
+});
+let runs = 0;
 const configured = (name: string, version: number): ConfiguredStream => ({
   stream: { name, json_schema: { properties: propertiesOf(version) } }, sync_mode: 'incremental', destination_sync_mode: 'append_dedup',
 });
@@ -28,12 +38,14 @@ async function run(sink: ModelSink, streams: ConfiguredStream[], steps: readonly
   const stdout = new PassThrough();
   let out = '';
   stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  const folder = join(directory, `batches${++runs}`);
+  await mkdir(folder);
   const done = writeColumnar({
-    input, sink, output: new Output(new LineWriter(stdout)), catalog: { streams }, session, log: () => undefined,
+    input, sink, output: new Output(new LineWriter(stdout)), catalog: { streams }, session: session(folder), log: () => undefined,
     options: { stagingDirectory: join(directory, 'staging'), sync: 's', partial: true, readOnce: true, flush: { rows: [1, 20, 1000][pick(3)]! }, ...(pick(2) === 0 && { chunkBytes: 300 }) },
   });
   done.catch(() => undefined);
-  const bytes = Buffer.from(steps.map(lineOf).join(''));
+  const bytes = Buffer.from(await batchedLines(steps, { folder, pick }));
   for (let at = 0; at < bytes.length && !input.destroyed; ) {
     const end = Math.min(at + 1 + pick(4000), bytes.length);
     if (!input.write(bytes.subarray(at, end))) await new Promise((resolve) => input.once('drain', resolve).once('close', resolve));
@@ -45,9 +57,9 @@ async function run(sink: ModelSink, streams: ConfiguredStream[], steps: readonly
   return [...out.matchAll(/"nulledValues":(\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
-test.each([1, 2, 5])('history %i of copies, TRUNCATEs, new columns and values left out shows at each end what the last states tell', async (seed) => {
+test.each([1, 2, 5])('history %i of copies, TRUNCATEs, new columns and values left out, in lines and batches, shows at each end what the last states tell', async (seed) => {
   const { steps, pick } = randomHistory({ seed, length: 300, kind: seed % 2 === 0 ? 'GLOBAL' : 'STREAM' });
-  const sink = new ModelSink();
+  const sink = new ModelSink(seed === 1 ? undefined : { engine, folder: directory });
   for (let turn = 0; turn < 40; turn++) {
     const rest = steps.filter((step, at) => (step.kind === 'state' && step.stream === undefined ? at > Math.min(sink.positionOf('a'), sink.positionOf('b')) : at > sink.positionOf(step.stream!)));
     if (rest.length === 0) break;
