@@ -30,7 +30,7 @@ export async function publish(file = join(workspaceRoot, 'docs', 'performance.md
 async function newest(): Promise<Map<string, Result>> {
   const results = new Map<string, Result>();
   // Names end in the time: the last of a scenario is its newest.
-  for (const name of (await readdir(resultsDir).catch(() => [])).sort()) {
+  for (const name of (await readdir(resultsDir).catch(() => [])).sort((a, b) => (a < b ? -1 : 1))) {
     const scenario = /^(.+)-\d{4}-\d\d-\d\dT[\d-]+Z\.json$/.exec(name)?.[1];
     if (scenario) results.set(scenario, JSON.parse(await readFile(join(resultsDir, name), 'utf8')) as Result);
   }
