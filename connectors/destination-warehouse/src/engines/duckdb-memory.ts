@@ -24,11 +24,15 @@ export class MemoryGrant {
   async widen(select: string, query: (sql: string) => Promise<readonly Row[]>): Promise<boolean> {
     if (this.bytes >= this.#most) return false;
     const before = this.bytes;
+    const sizes = new Map<string, number>();
     for (const path of parquetFiles(select)) {
       const size = await stat(path).then(({ size: bytes }) => bytes, () => 0);
-      if (size < wideRow) continue;
-      const [file] = await query(`SELECT num_rows AS n FROM parquet_file_metadata(${sqlString(path)})`).catch(() => []);
-      const width = size / Math.max(Number(file?.['n'] ?? Infinity), 1);
+      if (size >= wideRow) sizes.set(path, size);
+    }
+    if (sizes.size === 0) return false;
+    const files = await query(`SELECT file_name AS path, num_rows AS n FROM parquet_file_metadata([${[...sizes.keys()].map(sqlString).join(', ')}])`).catch(() => []);
+    for (const { path, n } of files) {
+      const width = sizes.get(String(path))! / Math.max(Number(n), 1);
       if (width >= wideRow) this.bytes = Math.max(this.bytes, Math.floor(Math.min(this.#base + copies * rowsOfVector * width, this.#most)));
     }
     return this.bytes > before;

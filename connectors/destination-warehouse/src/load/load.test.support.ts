@@ -101,7 +101,7 @@ export class Staging implements AsyncDisposable {
       const there = columns.includes(column);
       return { column, from: there ? column.name : undefined, type: there ? column.type : undefined, lossy: false };
     });
-    return { path, sources, unchanged };
+    return { rows: { path }, sources, unchanged };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,8 +12,8 @@ export interface TableWriterOptions {
 }
 
 export interface LoadFile {
-  /** Absolute path of a local Parquet file. */
-  readonly path: string;
+  /** Absolute path of a local Parquet file; or a SELECT, in the embedded engine's SQL, of the rows that one would have. */
+  readonly rows: { readonly path: string } | { readonly select: string };
   /** Where the values of the shape's columns come from, ours among them: `sourcesOf(shape, plan of the file)`. */
   readonly sources: readonly ColumnSource[];
   /** It has the column `_tapline_unchanged`. */

@@ -40,7 +40,13 @@ function rowsOf(layout: Layout, files: readonly LoadFile[], marked: boolean): st
     const kept = write === 'merge' && deletes === 'soft' && gone !== undefined;
     list.push(`${kept ? `CASE WHEN f.${sqlName(gone)} IS NOT NULL THEN '${wholeRow}' ELSE ${marks} END` : marks} AS ${sqlName(unchangedColumn)}`);
   }
-  return `SELECT ${list.join(', ')} FROM read_parquet([${files.map(({ path }) => sqlString(path)).join(', ')}]) f`;
+  return relations(files).map((relation) => `SELECT ${list.join(', ')} FROM ${relation} f`).join(' UNION ALL ');
+}
+
+/** Files of one form are one relation. */
+function relations(files: readonly LoadFile[]): string[] {
+  const paths = files.flatMap(({ rows }) => ('path' in rows ? [sqlString(rows.path)] : []));
+  return [...(paths.length > 0 ? [`read_parquet([${paths.join(', ')}])`] : []), ...files.flatMap(({ rows }) => ('select' in rows ? [`(${rows.select})`] : []))];
 }
 
 function castSql({ type, lossy }: ColumnSource, from: string, to: ColumnType): string {

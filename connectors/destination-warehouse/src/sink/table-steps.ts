@@ -22,6 +22,8 @@ export interface TableStepsOptions {
   readonly sync: string;
   readonly run: string;
   readonly config: Config;
+  /** Of a staged file. */
+  rowsOf(name: string): LoadFile['rows'];
   log(level: LogLevel, message: string): void;
 }
 
@@ -199,7 +201,7 @@ export class TableSteps {
 
   async #load(shape: TableShape, files: readonly Staged[], open: boolean): Promise<void> {
     if (files.length === 0) return;
-    const loads = files.map(({ name, schema, unchanged, extra }): LoadFile => ({ path: name, unchanged, sources: sourcesOf(shape, schema.plan, { unchanged, extra }) }));
+    const loads = files.map(({ name, schema, unchanged, extra }): LoadFile => ({ rows: this.#options.rowsOf(name), unchanged, sources: sourcesOf(shape, schema.plan, { unchanged, extra }) }));
     const { nulled, keyHeldNull } = await this.#writer.write({ shape, table: shape.table, open, files: loads });
     if (open) {
       this.#nulled += nulled;

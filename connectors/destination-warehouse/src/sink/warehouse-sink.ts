@@ -2,15 +2,15 @@
  * A sink of the columnar kit whose tables and checkpoint are one database. Staged files stay local: no state has gone back, so nothing
  * need be durable. A commit is one transaction, which begins by taking the checkpoint's row.
  */
-import { fenced, type Commit, type CommitReport, type ParquetFile, type Sink, type Staged, type StreamSchema } from '@tapline/columnar';
+import { fenced, type Commit, type CommitReport, type ParquetFile, type Sink, type Staged, type StagedBatches, type StreamSchema } from '@tapline/columnar';
 import { failpoint, streamKey, systemError, type Checkpoint, type LogLevel, type StreamDescriptor } from '@tapline/protocol';
-import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
 import type { Warehouse } from '../warehouse.js';
 import type { AfterLoad } from './after-load.js';
 import { checkpointOf, CheckpointTable, type SyncRecord } from './checkpoint.js';
 import { placeOf, planCommit, type Step } from './plan-commit.js';
+import { StagedFiles } from './staged-files.js';
 import { TableSteps } from './table-steps.js';
 
 export interface WarehouseSinkOptions {
@@ -31,21 +31,20 @@ export class WarehouseSink implements Sink {
   readonly #options: WarehouseSinkOptions;
   readonly #checkpoints: CheckpointTable;
   readonly #tables: TableSteps;
-  readonly #staged: string;
+  readonly #staged: StagedFiles;
   #record: SyncRecord | undefined;
   /** States that describe what the tables no longer hold; a writer that still carries one along cannot bring it back. */
   readonly #retired = new Set<string>();
-  #files = 0;
 
   constructor(options: WarehouseSinkOptions) {
     this.#options = options;
     this.#checkpoints = new CheckpointTable(options.warehouse, options.sync);
-    this.#tables = new TableSteps(options);
-    this.#staged = join(options.directory, 'staged');
+    this.#staged = new StagedFiles(join(options.directory, 'staged'));
+    this.#tables = new TableSteps({ ...options, rowsOf: (name) => this.#staged.rowsOf(name) });
   }
 
   async open(): Promise<{ readonly epoch: number; readonly checkpoint: Checkpoint | null; readonly seq: number }> {
-    await mkdir(this.#staged, { recursive: true });
+    await this.#staged.open();
     const record = await this.#checkpoints.takeOver();
     this.#record = record;
     await this.#tables.open(record, () => this.#checkpoints.claim(record));
@@ -61,10 +60,12 @@ export class WarehouseSink implements Sink {
     return this.#tables.keepsHistory(streamKey(stream));
   }
 
-  async stage({ path, ...file }: ParquetFile): Promise<Staged> {
-    const name = join(this.#staged, `${++this.#files}.parquet`);
-    await rename(path, name);
-    return { ...file, name };
+  stage(file: ParquetFile): Promise<Staged> {
+    return this.#staged.take(file);
+  }
+
+  stageBatches(batches: StagedBatches): Promise<Staged> {
+    return this.#staged.takeBatches(batches);
   }
 
   async commit(commit: Commit): Promise<CommitReport> {
@@ -85,7 +86,7 @@ export class WarehouseSink implements Sink {
     failpoint('dest.after_commit');
     this.#record = next;
     for (const table of report.tables) this.#options.afterLoad.loaded(table);
-    await Promise.all(commit.staged.map(({ name }) => rm(name, { force: true })));
+    await this.#staged.remove(commit.staged.map(({ name }) => name));
     return { nulledValues: report.nulled };
   }
 
@@ -107,7 +108,7 @@ export class WarehouseSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#staged, { recursive: true, force: true });
+    await this.#staged[Symbol.asyncDispose]();
   }
 
   /** The record that this commit goes on from. Of another source's unfinished generations nothing is inherited. */
