@@ -4,6 +4,7 @@ import { userInfo } from 'node:os';
 import type pg from 'pg';
 import { configError, type ConnectorError } from '@tapline/protocol';
 import { classify, type Purpose } from './classify.js';
+import { loadDriver } from './driver.js';
 import { targetOf, type ConnectionConfig, type Target } from './target.js';
 import { passwordFromFile } from './passfile.js';
 import { openSocket } from './socket.js';
@@ -45,8 +46,7 @@ async function connect(target: Target, attempt: TlsAttempt, purpose: Purpose): P
     return socket;
   }) as Socket['connect'];
   const password = target.password ?? (await passwordFromFile(target));
-  // Loaded when needed: a configuration's fields come from this package, too.
-  const { default: driver } = await import('pg');
+  const driver = await loadDriver();
   const client = new driver.Client({
     host: target.host,
     port: target.port,
