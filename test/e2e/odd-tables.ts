@@ -33,7 +33,7 @@ export const oddTables = `
   INSERT INTO odd."Case" VALUES (1, 2, 'three', '2026-01-04'), (2, NULL, '', NULL);
   CREATE TABLE odd."case" (id int PRIMARY KEY, v text);
   INSERT INTO odd."case" VALUES (1, 'the other');
-  CREATE TABLE odd."dot.ted ""q"" ünï" (id int PRIMARY KEY, "a.b" int, "with ""quotes""" text, "spa ce" text, "ünïcode 🎉" text, "sel'ect" boolean, " " int, E'new\\nline' int, "0" int, "columns" int);
+  CREATE TABLE odd."dot.ted ""q"" ünï" (id int PRIMARY KEY, "a.b" int, "with ""quotes""" text, "spa ce" text, "ünïcode 🎉" text, "sel'ect" boolean, " " int, "new\nline" int, "0" int, "columns" int);
   INSERT INTO odd."dot.ted ""q"" ünï" VALUES (1, 2, 'three', 'four', 'five', true, 7, 8, 9, 10);
   CREATE TABLE odd.ours (id int PRIMARY KEY, _tapline_values text, _tapline_order text, _tapline_unchanged text, _airbyte_meta text, _airbyte_raw_id int, data text, stream text, meta text);
   INSERT INTO odd.ours VALUES (1, '{"0":"7"}', 'ff', '["id"]', '{}', 5, 'data', 'stream', 'meta'), (2, NULL, NULL, 'x', NULL, NULL, NULL, NULL, NULL);
