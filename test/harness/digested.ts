@@ -22,8 +22,8 @@ export const replicated = (mode: 'append' | 'append_dedup', key = [['id']]): obj
 });
 
 /** The stream copied, and appended. */
-export const copied = (mode: 'full_refresh' | 'incremental'): object => ({
-  stream: { ...descriptor, json_schema: { type: 'object', properties: columns }, supported_sync_modes: ['full_refresh', 'incremental'], source_defined_primary_key: [['id']] },
+export const copied = (mode: 'full_refresh' | 'incremental', name = descriptor.name): object => ({
+  stream: { ...descriptor, name, json_schema: { type: 'object', properties: columns }, supported_sync_modes: ['full_refresh', 'incremental'], source_defined_primary_key: [['id']] },
   sync_mode: mode, destination_sync_mode: 'append', ...(mode === 'incremental' && { cursor_field: ['body'] }), primary_key: [['id']], generation_id: 1, minimum_generation_id: 0,
 });
 
@@ -46,7 +46,7 @@ export const small: readonly Change[] = [
   { id: 2, body: 'again', lsn: 400, sequence: 1 },
 ];
 
-export const line = (data: object): string => `${JSON.stringify({ type: 'RECORD', record: { stream: 'orders', namespace: 'public', emitted_at: 1_760_000_000_000, data } })}\n`;
+export const line = (data: object, stream = descriptor.name): string => `${JSON.stringify({ type: 'RECORD', record: { stream, namespace: 'public', emitted_at: 1_760_000_000_000, data } })}\n`;
 const hex = (n: number): string => n.toString(16).padStart(16, '0');
 export const changeLine = ({ id, body, lsn, sequence }: Change): string => line({
   id, ...(body !== undefined && { body }), _ab_cdc_lsn: lsn, _ab_cdc_updated_at: '2026-11-20T07:00:00+00:00',
@@ -65,7 +65,7 @@ export class Digested {
   #id = 0;
 
   /** `bin`: the destination's executable. `config`: of a folder that goes with the test. */
-  constructor(bin: string, configured: object, config: (folder: string) => object) {
+  constructor(bin: string, configured: readonly object[], config: (folder: string) => object) {
     const folder = mkdtempSync(join(tmpdir(), 'tapline-digest-'));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const file = (name: string, value: object): string => {
@@ -75,7 +75,7 @@ export class Digested {
     };
     const session = { version: 1, run_id: 'r', sync: 's', source: 'x', extensions: ['checkpoint', 'generation'], continuous: false, flush: { ms: 1_000_000 } };
     this.#bin = bin;
-    this.#files = ['--config', file('config', config(folder)), '--catalog', file('catalog', { streams: [configured] }), '--session', file('session', session)];
+    this.#files = ['--config', file('config', config(folder)), '--catalog', file('catalog', { streams: configured }), '--session', file('session', session)];
   }
 
   /** One run, and one commit. */

@@ -7,12 +7,31 @@ import { describe, expect, test } from 'vitest';
 const bin = fileURLToPath(new URL('../../bin/destination-s3.js', import.meta.url));
 
 class TestLake extends Digested {
-  constructor(configured: object) {
+  constructor(...configured: readonly object[]) {
     super(bin, configured, (folder) => ({ path: join(folder, 'lake') }));
   }
 
-  ranges(bits: number, before?: number): unknown[] {
-    return this.ask({ ask: 'ranges', stream: descriptor, bits, ...(before !== undefined && { before: String(before) }) }).flatMap(({ is, ranges }) => (is === 'ranges' ? (ranges as unknown[]) : []));
+  ranges(before?: number): unknown[] {
+    return this.rangesBefore(before)[0]!;
+  }
+
+  /** Of one process, as all that begin so: the ranges as they were before each position. */
+  rangesBefore(...positions: readonly (number | undefined)[]): unknown[][] {
+    return this.#ranges(positions.map((before) => ({ stream: descriptor, ...(before !== undefined && { before: String(before) }) })));
+  }
+
+  rangesOf(...names: readonly string[]): unknown[][] {
+    return this.#ranges(names.map((name) => ({ stream: { ...descriptor, name } })));
+  }
+
+  #ranges(requests: readonly object[]): unknown[][] {
+    const answers = this.ask(...requests.map((request) => ({ ask: 'ranges', bits: 4, ...request })));
+    const all: unknown[][] = [[]];
+    for (const { is, ranges } of answers) {
+      if (is === 'ranges') all.at(-1)!.push(...(ranges as unknown[]));
+      else all.push([]);
+    }
+    return all.slice(0, requests.length);
   }
 
   /** Keys with their copies. */
@@ -22,21 +41,25 @@ class TestLake extends Digested {
   }
 }
 
+/** The ranges of tables with these rows. */
+function tablesOf(...tables: readonly (readonly object[])[]): unknown[][] {
+  const names = tables.map((_, i) => `t${i}`);
+  return new TestLake(...names.map((name) => copied('full_refresh', name))).write(tables.flatMap((rows, i) => rows.map((row) => line(row, names[i])))).rangesOf(...names);
+}
+const rowsOf = (bodies: Record<number, string | null>): object[] => Object.entries(bodies).map(([id, body]) => ({ id: Number(id), body }));
+
 describe('a lake of changes', () => {
-  const folded = (rows: Record<number, string | null>) => new TestLake(copied('full_refresh')).write(Object.entries(rows).map(([id, body]) => line({ id: Number(id), body }))).ranges(4);
 
   test('is folded by key to the last change in the order of the log, whatever the order of the files; deleted rows are gone', () => {
     const lake = new TestLake(replicated('append')).write(small.slice(4).map(changeLine)).write(small.slice(0, 4).map(changeLine));
-    expect(lake.ranges(4, 1000)).toEqual(folded({ 1: 'uno', 2: 'again', 3: null }));
+    expect([lake.ranges(1000)]).toEqual(tablesOf(rowsOf({ 1: 'uno', 2: 'again', 3: null })));
     expect(lake.keys(1000)).toEqual(['1 x1', '2 x1', '3 x1']);
   });
 
   test('before a position is as it was then: what committed at it or later does not count', () => {
     const lake = new TestLake(replicated('append')).write(small.map(changeLine));
-    expect(lake.ranges(4, 101)).toEqual(folded({ 1: 'one', 2: 'two' }));
-    expect(lake.ranges(4, 200)).toEqual(lake.ranges(4, 101));
-    expect(lake.ranges(4, 201)).toEqual(folded({ 1: 'uno', 2: 'two' }));
-    expect(lake.ranges(4, 301)).toEqual(folded({ 1: 'uno', 3: null }));
+    const [one, two, three] = tablesOf(rowsOf({ 1: 'one', 2: 'two' }), rowsOf({ 1: 'uno', 2: 'two' }), rowsOf({ 1: 'uno', 3: null }));
+    expect(lake.rangesBefore(101, 200, 201, 301)).toEqual([one, one, two, three]);
   });
 
   test('shows a change that came twice, also one that another has followed', () => {
@@ -61,7 +84,7 @@ describe('a lake of changes', () => {
       if (body === undefined) delete table[id];
       else table[id] = body;
     }
-    expect(lake.ranges(4, position)).toEqual(folded(table));
+    expect([lake.ranges(position)]).toEqual(tablesOf(rowsOf(table)));
   });
 
   test('of a table without a key cannot be digested, and says so; the next question is answered', () => {
@@ -74,22 +97,21 @@ describe('a lake of changes', () => {
 describe('a lake of versions', () => {
   test('counts the last version of a row; the same version twice counts twice', () => {
     const lake = new TestLake(copied('incremental')).write([line({ id: 1, body: 'a' }), line({ id: 2, body: 'a' })]).write([line({ id: 1, body: 'b' })]);
-    expect(lake.ranges(4)).toEqual(new TestLake(copied('full_refresh')).write([line({ id: 1, body: 'b' }), line({ id: 2, body: 'a' })]).ranges(4));
+    expect([lake.ranges()]).toEqual(tablesOf(rowsOf({ 1: 'b', 2: 'a' })));
     expect(lake.write([line({ id: 2, body: 'a' })]).keys()).toEqual(['1 x1', '2 x2']);
   });
 });
 
 describe('checksums', () => {
-  const of = (...rows: readonly object[]) => new TestLake(copied('full_refresh')).write(rows.map(line)).ranges(0);
-
   test('do not depend on the order of rows, and do on each value and its place', () => {
-    const both = of({ id: 1, body: 'a' }, { id: 2, body: 'b' });
-    expect(of({ id: 2, body: 'b' }, { id: 1, body: 'a' })).toEqual(both);
-    expect(of({ id: 1, body: 'b' }, { id: 2, body: 'a' })).not.toEqual(both);
+    const rows = rowsOf({ 1: 'a', 2: 'b' });
+    const [both, turned, mixed] = tablesOf(rows, rows.toReversed(), rowsOf({ 1: 'b', 2: 'a' }));
+    expect(turned).toEqual(both);
+    expect(mixed).not.toEqual(both);
   });
 
   test('tell null from empty text, and text from what looks like a delimiter', () => {
-    const digests = [of({ id: 1, body: null }), of({ id: 1, body: '' }), of({ id: 1, body: '-;' }), of({ id: 1, body: '=0:;' }), of({ id: 1, body: '!;' })].map((ranges) => JSON.stringify(ranges));
+    const digests = tablesOf(...[null, '', '-;', '=0:;', '!;'].map((body) => [{ id: 1, body }])).map((ranges) => JSON.stringify(ranges));
     expect(new Set(digests).size).toBe(5);
   });
 });

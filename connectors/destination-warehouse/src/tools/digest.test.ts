@@ -11,7 +11,7 @@ const generation = (phase: string, id: number, minimum: number): string =>
 
 class TestWarehouse extends Digested {
   constructor(configured: object, options: object = {}) {
-    super(bin, configured, (folder) => ({ engine: 'duckdb', path: join(folder, 'warehouse.db'), ...options }));
+    super(bin, [configured], (folder) => ({ engine: 'duckdb', path: join(folder, 'warehouse.db'), ...options }));
   }
 
   /** The rows as they were before each position: `key=body`, and how often where it is not once. */
