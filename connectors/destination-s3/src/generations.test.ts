@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseHead, syncFolder } from '@tapline/columnar';
+import { byTurns } from '@tapline/test/everyday';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readAll } from '../../columnar/src/read-parquet.test.support.js';
 import { lineOf, randomHistory, streams, visibleAt, type Step } from './fixtures/history.js';
@@ -115,8 +116,8 @@ describe('a crash around generations that begin, end and give way', () => {
   });
 
   test.each([
-    ...['after_stage', 'before_head', 'after_publish', 'after_echo'].flatMap((name) => [2, 4].map((hit) => `dest.${name}@${hit}`)),
-    ...['after_head', 'mid_publish'].flatMap((name) => [2, 3, 4, 5].map((hit) => `dest.${name}@${hit}`)),
+    ...['after_stage', 'before_head', 'after_publish', 'after_echo'].flatMap((name) => byTurns([2, 4]).map((hit) => `dest.${name}@${hit}`)),
+    ...['after_head', 'mid_publish'].flatMap((name) => byTurns([2, 4, 3, 5], 2).map((hit) => `dest.${name}@${hit}`)),
   ])('at %s costs nothing and doubles nothing', async (failpoint) => {
     expect(await feed(script, { failpoints: [`${failpoint}:kill`] })).toBe('SIGKILL');
     // The next run finishes what was committed, and goes on behind it.

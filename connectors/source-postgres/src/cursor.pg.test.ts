@@ -1,9 +1,10 @@
+import { postgresVersions } from '@tapline/test/everyday';
 import type { TestDatabase } from '@tapline/test/services';
 import { testDatabase } from '@tapline/test/shared';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configOf, configure, discoverAll, readAll, type Outcome, type ReadOptions } from './fixtures/harness.js';
 
-describe.each([14, 18] as const)('incremental by a cursor, PostgreSQL %i', (version) => {
+describe.each(postgresVersions('cursor'))('incremental by a cursor, PostgreSQL %i', (version) => {
   let database: TestDatabase;
   beforeAll(async () => { database = await testDatabase(version); });
   afterAll(() => database.drop());

@@ -1,9 +1,10 @@
+import { postgresVersions } from '@tapline/test/everyday';
 import type { TestDatabase } from '@tapline/test/services';
 import { testDatabase } from '@tapline/test/shared';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configOf, configure, discoverAll, readAll } from './fixtures/harness.js';
 
-describe.each([14, 18] as const)('full refresh of PostgreSQL %i', (version) => {
+describe.each(postgresVersions('snapshot'))('full refresh of PostgreSQL %i', (version) => {
   let database: TestDatabase;
   beforeAll(async () => { database = await testDatabase(version); });
   afterAll(() => database.drop());

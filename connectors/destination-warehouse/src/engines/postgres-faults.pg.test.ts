@@ -1,3 +1,4 @@
+import { postgresVersions } from '@tapline/test/everyday';
 import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -6,7 +7,7 @@ import { failure, int64, openTestWarehouse, text, type TestWarehouse } from './p
 const into = { schema: 's', table: 't' };
 const columns = { id: int64, note: text };
 
-describe.each([14, 18] as const)('PostgreSQL %i goes wrong', (version) => {
+describe.each(postgresVersions('postgres-faults'))('PostgreSQL %i goes wrong', (version) => {
   let database: TestDatabase;
   let role: string;
   beforeAll(async () => {

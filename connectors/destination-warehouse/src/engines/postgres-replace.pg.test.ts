@@ -1,3 +1,4 @@
+import { postgresVersions } from '@tapline/test/everyday';
 import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -17,7 +18,7 @@ const dependents: readonly (readonly [what: string, sql: string, named: string])
   ['a trigger', `CREATE FUNCTION shop.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.f()`, 'trigger t'],
 ];
 
-describe.each([14, 18] as const)('a table that takes the place of another in PostgreSQL %i', (version) => {
+describe.each(postgresVersions('postgres-replace'))('a table that takes the place of another in PostgreSQL %i', (version) => {
   let database: TestDatabase;
   let at: TestWarehouse;
   beforeAll(async () => {

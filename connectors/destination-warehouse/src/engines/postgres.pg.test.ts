@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogicalType } from '@tapline/catalog';
+import { postgresVersions } from '@tapline/test/everyday';
 import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -12,7 +13,7 @@ import { openPostgres } from './postgres.js';
 const text: LogicalType = { kind: 'text' };
 const int64: LogicalType = { kind: 'int', bits: 64 };
 
-describe.each([14, 18] as const)('PostgreSQL %i as a warehouse', (version) => {
+describe.each(postgresVersions('postgres'))('PostgreSQL %i as a warehouse', (version) => {
   let database: TestDatabase;
   let scratch: string;
   let warehouse: Warehouse;

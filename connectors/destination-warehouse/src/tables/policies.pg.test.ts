@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { postgresVersions } from '@tapline/test/everyday';
 import { testDatabase } from '@tapline/test/shared';
 import { policiesSuite } from './policies-suite.test.support.js';
 
-for (const version of [14, 18] as const) {
+for (const version of postgresVersions('policies')) {
   policiesSuite(`PostgreSQL ${version}`, {
     alterations: version === 14,
     async open() {

@@ -1,3 +1,4 @@
+import { postgresVersions } from '@tapline/test/everyday';
 import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,7 +8,7 @@ import type { Config } from '../config.js';
 
 const numbers = (values: readonly unknown[]): number[] => values.map(Number).sort((a, b) => a - b);
 
-for (const version of [18, 14] as const) {
+for (const version of postgresVersions('read-cdc')) {
   describe(`changes of PostgreSQL ${version}`, () => {
     let db: TestDatabase;
     let config: Config;

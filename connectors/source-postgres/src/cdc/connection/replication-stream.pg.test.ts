@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { postgresVersions } from '@tapline/test/everyday';
 import { startPostgres, type PostgresServer, type TestDatabase } from '@tapline/test/services';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { configOf, type TestConfig } from '../../fixtures/harness.js';
@@ -7,7 +8,7 @@ import { parseLsn } from '../lsn.js';
 import { walkFrames } from './frames.js';
 import { ReplicationStream } from './replication-stream.js';
 
-describe.each([14, 18] as const)('the replication stream of PostgreSQL %i', (version) => {
+describe.each(postgresVersions('replication-stream'))('the replication stream of PostgreSQL %i', (version) => {
   let server: PostgresServer;
   let database: TestDatabase;
   beforeAll(async () => {

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { postgresVersions } from '@tapline/test/everyday';
 import { startPostgres, type PostgresOptions, type PostgresServer, type TestDatabase } from '@tapline/test/services';
 import { toConnectorError } from '@tapline/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -39,7 +40,7 @@ async function withServer<Result>(options: PostgresOptions, body: (server: Postg
   }
 }
 
-describe.each([14, 18] as const)('check with replication=cdc on PostgreSQL %i', (version) => {
+describe.each(postgresVersions('health'))('check with replication=cdc on PostgreSQL %i', (version) => {
   let server: PostgresServer;
   let database: TestDatabase;
   beforeAll(async () => {
@@ -114,7 +115,7 @@ describe.each([14, 18] as const)('check with replication=cdc on PostgreSQL %i', 
   });
 });
 
-describe.each([14, 18] as const)('PostgreSQL %i that cannot be followed', (version) => {
+describe.each(postgresVersions('health'))('PostgreSQL %i that cannot be followed', (version) => {
   test('wal_level and walsenders are told in one message', () =>
     withServer({ version, conf: { wal_level: 'minimal', max_wal_senders: 0 } }, async (server) => {
       const { error } = await checked(await server.createDatabase());
