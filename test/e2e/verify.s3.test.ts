@@ -1,19 +1,102 @@
 /** `runner verify`: equal is found equal, whatever the values are; and whatever differs is named. */
 import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
-import { describe, expect, test } from 'vitest';
-import { everyday } from '../harness/everyday.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { byTurns, everyday } from '../harness/everyday.js';
 import { fakeDestination, fakeSource } from '../harness/fake-connector.js';
 import { differencesById, verified, type Verified, type VerifiedTable } from '../harness/verified.js';
-import { explain, succeeded, workspace, type Workspace } from '../harness/workspace.js';
+import { explain, openWorkspace, succeeded, workspace, type Workspace } from '../harness/workspace.js';
 import { availableTypes } from './available-types.js';
-import { matrix, settings } from './types-matrix.js';
+import { matrix, settings, type Matrix } from './types-matrix.js';
 import { shop } from './seed.js';
 import { tamper } from './verify-tampering.js';
 
 const verify = (at: Workspace, args: readonly string[] = []): Promise<Verified> => verified(at, { dest: at.lake.uri, args });
 const synced = (at: Workspace, args: readonly string[] = []): Promise<unknown> => succeeded(at.sync(args));
 const tableOf = ({ tables }: Verified, name: string): VerifiedTable => tables.find((table) => table.name === name && table.namespace === 'public')!;
+
+/** Of one sync: what is compared at once, and again after somebody worked with both ends. */
+describe('tables of every kind', () => {
+  const helpers = ['k', 'h', 'ord', 'gone', 'nulled', 'copies', 'cols', 'vals', 'r', 's', 'd', 'n', 'checksum', '_tapline_key_hash', 'digested', 'value'];
+  const columns = ({ cases }: Matrix): string => cases.map(({ column }) => `"${column}"`).join(', ');
+  let at: Workspace & AsyncDisposable;
+  let types: Matrix;
+  let equal: Verified;
+  let different: Verified;
+
+  beforeAll(async () => {
+    const version = byTurns([18, 14] as const)[0]!;
+    at = await openWorkspace({
+      version,
+      seed: `CREATE TABLE helpers (${helpers.map((name) => `"${name}" int`).join(', ')}, PRIMARY KEY (k)); INSERT INTO helpers SELECT ${helpers.map((_, i) => `i * ${i + 1}`).join(', ')} FROM generate_series(1, 500) i;
+        CREATE TABLE a (id text COLLATE "und-x-icu" PRIMARY KEY); INSERT INTO a SELECT 'é' || i FROM generate_series(1, 300) i;
+        CREATE TABLE b (id uuid PRIMARY KEY, t text); INSERT INTO b SELECT md5(i::text)::uuid, NULL FROM generate_series(1, 300) i;
+        CREATE TABLE c ("Odd ""name" timestamptz, n numeric(10,2), b bytea, PRIMARY KEY (n, "Odd ""name")); INSERT INTO c SELECT now() + i * interval '1 day', i / 4.0, '\\x00ff' FROM generate_series(1, 300) i;
+        CREATE TABLE keyless (line text, n int); INSERT INTO keyless SELECT 'same', 1 FROM generate_series(1, 50); INSERT INTO keyless VALUES (NULL, 2);
+        CREATE TABLE keyless2 AS TABLE keyless;
+        CREATE TABLE altered (id int PRIMARY KEY, a text, b text); INSERT INTO altered SELECT i, 'a', '' FROM generate_series(1, 100) i;
+        CREATE TABLE many (id int PRIMARY KEY, v int); INSERT INTO many SELECT i, i FROM generate_series(1, 5000) i`,
+    });
+    types = matrix(version, await availableTypes(at.database));
+    await at.database.query(`${settings} ${types.seed}`);
+    await synced(at);
+    equal = await verify(at);
+    await at.database.query(`UPDATE helpers SET vals = 0 WHERE k = 9; DELETE FROM c WHERE n = 1.25; UPDATE a SET id = 'new' WHERE id = 'é7'; UPDATE many SET v = v + 1;
+      UPDATE matrix SET (${columns(types)}) = (SELECT ${columns(types)} FROM matrix WHERE id = 1) WHERE id = 0;
+      DELETE FROM keyless WHERE ctid = (SELECT min(ctid) FROM keyless);
+      DELETE FROM keyless2 WHERE ctid = (SELECT min(ctid) FROM keyless2); INSERT INTO keyless2 VALUES ('other', 1)`);
+    await tamper(at.lake, 'altered', `SELECT * REPLACE (CASE WHEN id = 7 THEN NULL ELSE b END AS b) FROM lake UNION ALL SELECT * REPLACE (101 AS id) FROM lake WHERE id = 100`);
+    different = await verify(at);
+  });
+  afterAll(() => at?.[Symbol.asyncDispose]());
+
+  test('each is equal that nobody changed, and each is different that somebody did', () => {
+    expect([equal.exitCode, ...equal.tables.filter((table) => !table.equal)], explain(equal)).toEqual([0]);
+    expect([different.exitCode, ...different.tables.filter((table) => table.equal).map(({ name }) => name)], explain(different)).toEqual([1, 'b']);
+  });
+
+  test('a value of every type is equal at both ends, and what Parquet cannot hold counts as equal and is told', () => {
+    expect(tableOf(equal, 'matrix')).toMatchObject({ equal: true, differing_keys: [] });
+    expect(tableOf(equal, 'matrix').notes!.join()).toMatch(/\d+ rows hold a null where the destination cannot hold the value/);
+  });
+
+  test('each column counts: where two rows of all types differ, every column that differs is named', () => {
+    expect(differencesById(tableOf(different, 'matrix'))).toEqual([[0, { kind: 'changed', columns: types.cases.map(({ column }) => column) }]]);
+  });
+
+  test('columns may have the names that the comparison uses itself', () => {
+    expect(tableOf(equal, 'helpers')).toMatchObject({ equal: true, source_rows: 500 });
+    expect(tableOf(different, 'helpers')).toMatchObject({ differing_keys: [{ k: 9 }], differences: [{ kind: 'changed', columns: ['vals'] }] });
+  });
+
+  test('keys of any type: text under ICU, uuid, timestamps, two columns', () => {
+    expect(['a', 'b', 'c'].map((name) => tableOf(equal, name)).map(({ equal: same, source_rows }) => [same, source_rows])).toEqual([[true, 300], [true, 300], [true, 300]]);
+    expect(tableOf(different, 'c')).toMatchObject({ differing_keys: [{ n: '1.25', 'Odd "name': expect.stringMatching(/^\d{4}-\d\d-\d\dT.*\+00:00$/) as string }], differences: [{ kind: 'extra' }] });
+    expect(tableOf(different, 'a').differing_keys).toHaveLength(2);
+    expect(tableOf(different, 'a').differing_keys).toEqual(expect.arrayContaining([{ id: 'new' }, { id: 'é7' }]));
+  });
+
+  test('a row that is only in the destination, and a null for a value, are noticed', () => {
+    expect(differencesById(tableOf(different, 'altered'))).toEqual([[7, { kind: 'changed', columns: ['b'] }], [101, { kind: 'extra' }]]);
+  });
+
+  test('without a key rows are counted and summed, doubled ones included; that they cannot be named is said', () => {
+    expect(tableOf(equal, 'keyless')).toMatchObject({ equal: true, source_rows: 51, destination_rows: 51 });
+    expect(tableOf(different, 'keyless')).toMatchObject({ equal: false, source_rows: 50, destination_rows: 51, differing_keys: [] });
+    expect(tableOf(different, 'keyless').notes!.join()).toContain('without a key the rows that differ cannot be named');
+    expect(tableOf(different, 'keyless2')).toMatchObject({ equal: false, source_rows: 51, destination_rows: 51 });
+  });
+
+  test('at most 100 keys are named, and that there are more is said', async () => {
+    const table = tableOf(different, 'many');
+    expect([table.differing_keys.length, new Set(table.differing_keys.map((key) => (key as { id: number }).id)).size, table.more]).toEqual([100, 100, true]);
+    const shown = await at.run(['verify', '--source', at.database.url, '--dest', at.lake.uri, '--state-dir', at.stateDir, '--streams', 'public.many']);
+    expect(shown.stdout).toContain('public.many: DIFFERENT, 5,000 rows');
+    expect(shown.stdout).toMatch(/\n {2}id=\d+: differs in v\n/);
+    expect(shown.stdout).toContain('… and more');
+    expect(shown.stdout).toMatch(/0 of 1 table equal\n$/);
+  });
+});
 
 describe('equal', () => {
   test.each(everyday(['folder', 'S3'] as const, ['S3']))('what was just synced is equal, exit 0: %s', async (lake) => {
@@ -27,53 +110,6 @@ describe('equal', () => {
       { name: 'public.nothing_yet', equal: true, source_rows: 0, destination_rows: 0, differing_keys: [] },
       { name: 'public.orders', equal: true, source_rows: 3000, destination_rows: 3000, differing_keys: [] },
     ]);
-  });
-
-  test.each(everyday([18, 14] as const, [14]))('a value of every type is equal at both ends, and what Parquet cannot hold counts as equal and is told: PostgreSQL %i', async (version) => {
-    const at = await workspace({ version });
-    const { seed } = matrix(version, await availableTypes(at.database));
-    await at.database.query(`${settings} ${seed}`);
-    await synced(at);
-    const outcome = await verify(at);
-    expect(outcome.tables).toMatchObject([{ name: 'matrix', equal: true, differing_keys: [] }]);
-    expect(outcome.tables[0]!.notes!.join()).toMatch(/\d+ rows hold a null where the destination cannot hold the value/);
-    expect(outcome.exitCode, explain(outcome)).toBe(0);
-  });
-
-  test('each column counts: where two rows of all types differ, every column that differs is named', async () => {
-    const at = await workspace();
-    const types = matrix(18, await availableTypes(at.database));
-    await at.database.query(`${settings} ${types.seed}`);
-    await synced(at);
-    const columns = types.cases.map(({ column }) => `"${column}"`).join(', ');
-    await at.database.query(`UPDATE matrix SET (${columns}) = (SELECT ${columns} FROM matrix WHERE id = 1) WHERE id = 0`);
-    const table = tableOf(await verify(at), 'matrix');
-    expect(table.differing_keys).toEqual([{ id: 0 }]);
-    expect(table.differences).toEqual([{ kind: 'changed', columns: types.cases.map(({ column }) => column) }]);
-  });
-
-  test('columns may have the names that the comparison uses itself', async () => {
-    const names = ['k', 'h', 'ord', 'gone', 'nulled', 'copies', 'cols', 'vals', 'r', 's', 'd', 'n', 'checksum', '_tapline_key_hash', 'digested', 'value'];
-    const at = await workspace({ seed: `CREATE TABLE t (${names.map((name) => `"${name}" int`).join(', ')}, PRIMARY KEY (k)); INSERT INTO t SELECT ${names.map((_, i) => `i * ${i + 1}`).join(', ')} FROM generate_series(1, 500) i` });
-    await synced(at);
-    expect(tableOf(await verify(at), 't')).toMatchObject({ equal: true, source_rows: 500 });
-    await at.database.query('UPDATE t SET vals = 0 WHERE k = 9');
-    expect(tableOf(await verify(at), 't')).toMatchObject({ differing_keys: [{ k: 9 }], differences: [{ kind: 'changed', columns: ['vals'] }] });
-  });
-
-  test('keys of any type: text under ICU, uuid, timestamps, two columns', async () => {
-    const at = await workspace({
-      seed: `CREATE TABLE a (id text COLLATE "und-x-icu" PRIMARY KEY); INSERT INTO a SELECT 'é' || i FROM generate_series(1, 300) i;
-        CREATE TABLE b (id uuid PRIMARY KEY, t text); INSERT INTO b SELECT md5(i::text)::uuid, NULL FROM generate_series(1, 300) i;
-        CREATE TABLE c ("Odd ""name" timestamptz, n numeric(10,2), b bytea, PRIMARY KEY (n, "Odd ""name")); INSERT INTO c SELECT now() + i * interval '1 day', i / 4.0, '\\x00ff' FROM generate_series(1, 300) i;`,
-    });
-    await synced(at);
-    expect((await verify(at)).tables.map(({ equal, source_rows }) => [equal, source_rows])).toEqual([[true, 300], [true, 300], [true, 300]]);
-    await at.database.query(`DELETE FROM c WHERE n = 1.25; UPDATE a SET id = 'new' WHERE id = 'é7'`);
-    const outcome = await verify(at);
-    expect(tableOf(outcome, 'c')).toMatchObject({ differing_keys: [{ n: '1.25', 'Odd "name': expect.stringMatching(/^\d{4}-\d\d-\d\dT.*\+00:00$/) as string }], differences: [{ kind: 'extra' }] });
-    expect(tableOf(outcome, 'a').differing_keys).toHaveLength(2);
-    expect(tableOf(outcome, 'a').differing_keys).toEqual(expect.arrayContaining([{ id: 'new' }, { id: 'é7' }]));
   });
 
   test('incremental: of several versions of a row the last one counts', async () => {
@@ -122,15 +158,6 @@ describe('different', () => {
     expect(differencesById(table)).toEqual([[5, { kind: 'missing' }], [777, { kind: 'doubled' }], [15000, { kind: 'changed', columns: ['b'] }]]);
   });
 
-  test('a row that is only in the destination, and a null for a value, are noticed', async () => {
-    const at = await workspace({ seed: `CREATE TABLE t (id int PRIMARY KEY, a text, b text); INSERT INTO t SELECT i, 'a', '' FROM generate_series(1, 100) i` });
-    await synced(at);
-    await tamper(at.lake, 't', `SELECT * REPLACE (CASE WHEN id = 7 THEN NULL ELSE b END AS b) FROM lake UNION ALL SELECT * REPLACE (101 AS id) FROM lake WHERE id = 100`);
-    const table = tableOf(await verify(at), 't');
-    expect(table.differing_keys).toHaveLength(2);
-    expect(table.differing_keys.map((key, i) => ({ ...(key as object), ...table.differences[i]! }))).toEqual(expect.arrayContaining([{ id: 7, kind: 'changed', columns: ['b'] }, { id: 101, kind: 'extra' }]));
-  });
-
   test('incremental: a doubled version of a row is noticed, though only the last one counts', async () => {
     const at = await workspace({ seed: `CREATE TABLE t (id int PRIMARY KEY, at int NOT NULL); INSERT INTO t SELECT i, i FROM generate_series(1, 100) i` });
     const mode = ['--mode', 'public.t=incremental:at'];
@@ -141,31 +168,6 @@ describe('different', () => {
     expect(tableOf(outcome, 't')).toMatchObject({ differing_keys: [{ id: 42 }], differences: [{ kind: 'doubled' }] });
   });
 
-  test('without a key rows are counted and summed, doubled ones included; that they cannot be named is said', async () => {
-    const at = await workspace({ seed: `CREATE TABLE t (line text, n int); INSERT INTO t SELECT 'same', 1 FROM generate_series(1, 50); INSERT INTO t VALUES (NULL, 2)` });
-    await synced(at);
-    expect(tableOf(await verify(at), 't')).toMatchObject({ equal: true, source_rows: 51, destination_rows: 51 });
-    await at.database.query(`DELETE FROM t WHERE ctid = (SELECT min(ctid) FROM t)`);
-    const one = await verify(at);
-    expect(one.exitCode).toBe(1);
-    expect(tableOf(one, 't')).toMatchObject({ equal: false, source_rows: 50, destination_rows: 51, differing_keys: [] });
-    expect(tableOf(one, 't').notes!.join()).toContain('without a key the rows that differ cannot be named');
-    await at.database.query(`INSERT INTO t VALUES ('other', 1)`);
-    expect(tableOf(await verify(at), 't')).toMatchObject({ equal: false, source_rows: 51, destination_rows: 51 });
-  });
-
-  test('at most 100 keys are named, and that there are more is said', async () => {
-    const at = await workspace({ seed: `CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, i FROM generate_series(1, 5000) i` });
-    await synced(at);
-    await at.database.query('UPDATE t SET v = v + 1');
-    const table = tableOf(await verify(at), 't');
-    expect([table.differing_keys.length, new Set(table.differing_keys.map((key) => (key as { id: number }).id)).size, table.more]).toEqual([100, 100, true]);
-    const shown = await at.run(['verify', '--source', at.database.url, '--dest', at.lake.uri, '--state-dir', at.stateDir]);
-    expect(shown.stdout).toContain('public.t: DIFFERENT, 5,000 rows');
-    expect(shown.stdout).toMatch(/\n {2}id=\d+: differs in v\n/);
-    expect(shown.stdout).toContain('… and more');
-    expect(shown.stdout).toMatch(/0 of 1 table equal\n$/);
-  });
 });
 
 describe('cannot be compared', () => {

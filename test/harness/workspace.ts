@@ -32,15 +32,27 @@ export interface WorkspaceOptions {
 }
 
 export async function workspace(options: WorkspaceOptions = {}): Promise<Workspace> {
+  const at = await openWorkspace(options);
+  onTestFinished(() => at[Symbol.asyncDispose]());
+  return at;
+}
+
+/** For several tests, which look at it and change nothing. */
+export async function openWorkspace(options: WorkspaceOptions = {}): Promise<Workspace & AsyncDisposable> {
   const directory = await mkdtemp(join(tmpdir(), 'tapline-test-'));
   const database = await testDatabase(options.version);
   const lake = options.lake === 'S3' ? await bucketLake() : await folderLake();
-  onTestFinished(async () => {
+  const dispose = async (): Promise<void> => {
     await database.drop();
     await lake.dispose();
     await rm(directory, { recursive: true, force: true });
-  });
-  if (options.seed) await database.query(options.seed);
+  };
+  try {
+    if (options.seed) await database.query(options.seed);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
   const stateDir = join(directory, 'state');
   const withDefaults = (given: RunOptions = {}): RunOptions => ({ cwd: directory, ...given, env: { ...lake.env, ...given.env } });
   const syncArgs = (args: readonly string[] = []) => {
@@ -57,6 +69,7 @@ export async function workspace(options: WorkspaceOptions = {}): Promise<Workspa
     startSync: (args, given) => start(syncArgs(args), withDefaults(given)),
     run: (args, given) => tapline(args, withDefaults(given)),
     state: async (sync) => JSON.parse(await readFile(join(stateDir, sync, 'state.json'), 'utf8')) as Record<string, unknown>,
+    [Symbol.asyncDispose]: dispose,
   };
 }
 
