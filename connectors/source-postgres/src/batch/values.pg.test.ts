@@ -49,7 +49,7 @@ describe.each([14, 18] as const)('values of PostgreSQL %i in batches', (version)
     const config = configOf(database);
     const catalog: CatalogBody = await discoverAll(config);
     const streams = configure(catalog, { [table]: {} });
-    const [lines, batched] = [await readAll({ config, streams }), await readAll({ config, streams, batch: folder.session() })];
+    const [lines, batched] = [await readAll({ config, streams }), await readAll({ config, streams, batches: folder })];
     for (const failure of [...lines.failures, ...batched.failures]) throw failure;
     const types = Object.entries(streams[0]!.stream.json_schema['properties'] as Record<string, JsonSchema>).map(([name, schema]) => [name, fromJsonSchema(schema)] as const);
     const different: string[] = [];
