@@ -98,7 +98,7 @@ describe.each(byTurns(kinds))('in another order into %s', (kind) => {
 
 describe.each(['duckdb', 'postgres18'] as const)('values that %s cannot hold', (kind) => {
   const seed = `CREATE TABLE bad (id int PRIMARY KEY, price numeric(6,2), due date, at timestamp, note text);
-    INSERT INTO bad SELECT i, CASE i % 5 WHEN 0 THEN 'NaN' ELSE i END, CASE i % 7 WHEN 0 THEN 'infinity'::date END, CASE i % 11 WHEN 0 THEN '-infinity'::timestamp WHEN 1 THEN '0044-03-15 BC'::timestamp END, 'row ' || i FROM generate_series(1, 200) i`;
+    INSERT INTO bad SELECT i, CASE i % 5 WHEN 0 THEN 'NaN'::numeric ELSE i END, CASE i % 7 WHEN 0 THEN 'infinity'::date END, CASE i % 11 WHEN 0 THEN '-infinity'::timestamp WHEN 1 THEN '0044-03-15 BC'::timestamp END, 'row ' || i FROM generate_series(1, 200) i`;
 
   test('go to the quarantine alike', async () => {
     const at = await twins(kind, { seed, suffix: '?bad_values=quarantine' });
