@@ -16,7 +16,7 @@ const synced = (at: Workspace, args: readonly string[] = []): Promise<unknown> =
 const tableOf = ({ tables }: Verified, name: string): VerifiedTable => tables.find((table) => table.name === name && table.namespace === 'public')!;
 
 /** Of one sync: what is compared at once, and again after somebody worked with both ends. */
-describe('tables of every kind', () => {
+describe.each(byTurns([18, 14] as const))('tables of every kind, PostgreSQL %i', (version) => {
   const helpers = ['k', 'h', 'ord', 'gone', 'nulled', 'copies', 'cols', 'vals', 'r', 's', 'd', 'n', 'checksum', '_tapline_key_hash', 'digested', 'value'];
   const columns = ({ cases }: Matrix): string => cases.map(({ column }) => `"${column}"`).join(', ');
   let at: Workspace & AsyncDisposable;
@@ -25,7 +25,6 @@ describe('tables of every kind', () => {
   let different: Verified;
 
   beforeAll(async () => {
-    const version = byTurns([18, 14] as const)[0]!;
     at = await openWorkspace({
       version,
       seed: `CREATE TABLE helpers (${helpers.map((name) => `"${name}" int`).join(', ')}, PRIMARY KEY (k)); INSERT INTO helpers SELECT ${helpers.map((_, i) => `i * ${i + 1}`).join(', ')} FROM generate_series(1, 500) i;
@@ -55,7 +54,7 @@ describe('tables of every kind', () => {
     expect([different.exitCode, ...different.tables.filter((table) => table.equal).map(({ name }) => name)], explain(different)).toEqual([1, 'b']);
   });
 
-  test('a value of every type is equal at both ends, and what Parquet cannot hold counts as equal and is told', () => {
+  test.each([version])('a value of every type is equal at both ends, and what Parquet cannot hold counts as equal and is told: PostgreSQL %i', () => {
     expect(tableOf(equal, 'matrix')).toMatchObject({ equal: true, differing_keys: [] });
     expect(tableOf(equal, 'matrix').notes!.join()).toMatch(/\d+ rows hold a null where the destination cannot hold the value/);
   });
