@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { mixedColumns, mixedTable, startBenchServer } from './bench-server.js';
 import { comparisonTable, keptRuns, mediansOf, physicalLimit, profileOf, takeTurns } from './comparison.js';
 import { digestInDuckdb, digestInPostgres, requireSameRows } from './events-digest.js';
-import { duckdb, hasPsql, prepareParquet, shell, zstdFile } from './hand.js';
+import { duckdb, hasPsql, parquetToParquet, prepareParquet, shell } from './hand.js';
 import { measure } from './measure.js';
 import type { PgParquetOptions } from './pg-parquet.js';
 import { writeRecordLines } from './record-lines.js';
@@ -32,8 +32,8 @@ export async function jsonlParquet({ rows = 1_000_000, repetitions = 5, save = t
     const records = `read_json('${lines}', format = 'newline_delimited', columns = {type: 'VARCHAR', record: 'STRUCT(data ${data})'})`;
     const runs = await takeTurns({
       'reading the file': { run: () => shell(`cat '${lines}' > /dev/null`) },
-      'Parquet to zstd Parquet': { run: () => shell(duckdb(`COPY (SELECT * FROM '${file('plain.parquet')}') ${zstdFile(file('zstd.parquet'))}`)) },
-      'read_json by hand': { run: () => shell(duckdb(`COPY (SELECT unnest(record.data) FROM ${records} WHERE type = 'RECORD') ${zstdFile(file('hand.parquet'))}`)) },
+      'Parquet to zstd Parquet': { run: () => parquetToParquet(file('plain.parquet'), file('zstd.parquet')) },
+      'read_json by hand': { run: () => shell(duckdb(`COPY (SELECT unnest(record.data) FROM ${records} WHERE type = 'RECORD') TO '${file('hand.parquet')}' (FORMAT parquet, COMPRESSION zstd)`)) },
       'destination-s3': {
         prepare: () => rm(lake, { recursive: true, force: true }),
         run: () => measure('/bin/sh', ['-c', `exec '${process.execPath}' '${connector('destination-s3')}' write --config destination.json --catalog catalog.json < lines`], { cwd: dir }),

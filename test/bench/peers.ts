@@ -5,7 +5,7 @@ import { startBenchBucket, type BenchBucket } from './bench-bucket.js';
 import { mixedTable, startBenchServer } from './bench-server.js';
 import { comparisonTable, keptRuns, mediansOf, physicalLimit, takeTurns, type Contestant, type Contestants } from './comparison.js';
 import { digestInDuckdb, digestInPostgres } from './events-digest.js';
-import { copyToNothing, csvBytes, duckdb, hasPsql, pipeIntoParquet, prepareParquet, shell, zstdFile } from './hand.js';
+import { copyToNothing, csvBytes, hasPsql, parquetToParquet, pipeIntoParquet, prepareParquet, shell } from './hand.js';
 import type { Measured } from './measure.js';
 import { findDlt } from './peers/dlt.js';
 import { findIngestr } from './peers/ingestr.js';
@@ -31,7 +31,7 @@ export async function peers({ rows = 1_000_000, repetitions = 3, transport, save
     await prepareParquet(psql, url, file('plain.parquet'));
     const parts: Contestants = {
       'COPY to nothing': { run: () => copyToNothing(url, server.pid) },
-      'Parquet to zstd Parquet': { run: () => shell(duckdb(`COPY (SELECT * FROM '${file('plain.parquet')}') ${zstdFile(file('zstd.parquet'))}`)) },
+      'Parquet to zstd Parquet': { run: () => parquetToParquet(file('plain.parquet'), file('zstd.parquet')) },
     };
     const hand: Peer = { name: 'hand pipe', run: () => shell(pipeIntoParquet(psql, url, file('hand.parquet')), server.pid), rows: () => `'${file('hand.parquet')}'` };
     const ours = transportsOf(transport).map((name): Peer => {

@@ -111,7 +111,7 @@ async function backlog({ database, dir, postgresPid, changes, repetitions, trans
       ['', 'wall', 'changes/s', 'MB of log/s', 'to floor', 'less start, to floor', 'CPU a change', 'CPU postgres', 'peak RSS', 'peak PSS'],
       ...Object.entries(medians).map(([name, m]) => [
         name, seconds(m.wallSeconds), count(Math.round(rate(name))), (walBytes / m.wallSeconds / 1e6).toFixed(0), ratio(rate(name) / rate(floor.name)),
-        name === floor.name ? '' : ratio(rate(name, idle.wallSeconds) / rate(floor.name)),
+        name === floor.name || m.wallSeconds <= idle.wallSeconds ? '' : ratio(rate(name, idle.wallSeconds) / rate(floor.name)),
         `${((m.cpuSeconds / changes) * 1e6).toFixed(1)} us`, seconds(m.postgresCpuSeconds), megabytes(m.peakRssBytes), megabytes(m.peakPssBytes),
       ]),
       ['a run with nothing to do', seconds(idle.wallSeconds), '', '', '', '', '', seconds(idle.postgresCpuSeconds), megabytes(idle.peakRssBytes), megabytes(idle.peakPssBytes)],

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { mixedTable, startBenchServer } from './bench-server.js';
 import { comparisonTable, keptRuns, mediansOf, physicalLimit, profileOf, takeTurns, type Contestants } from './comparison.js';
 import { digestInDuckdb, digestInPostgres, requireSameRows } from './events-digest.js';
-import { copyToNothing, csvBytes, duckdb, hasPsql, pipeIntoParquet, prepareParquet, shell, zstdFile } from './hand.js';
+import { copyToNothing, csvBytes, hasPsql, parquetToParquet, pipeIntoParquet, prepareParquet, shell } from './hand.js';
 import { count, megabytes, report } from './report.js';
 import { freshSync, transportsOf } from './tapline.js';
 
@@ -29,7 +29,7 @@ export async function pgParquet({ rows = 1_000_000, repetitions = 5, transport, 
     const bytes = await csvBytes(url);
     const parts: Contestants = {
       'COPY to nothing': { run: () => copyToNothing(url, postgresPid) },
-      'Parquet to zstd Parquet': { run: () => shell(duckdb(`COPY (SELECT * FROM '${file('plain.parquet')}') ${zstdFile(file('zstd.parquet'))}`)) },
+      'Parquet to zstd Parquet': { run: () => parquetToParquet(file('plain.parquet'), file('zstd.parquet')) },
     };
     const transports = transportsOf(transport);
     const lake = (name: string): string => file(`lake-${name}`);

@@ -5,7 +5,7 @@ import { startBenchBucket } from './bench-bucket.js';
 import { mixedTable, startBenchServer } from './bench-server.js';
 import { comparisonTable, keptRuns, mediansOf, physicalLimit, profileOf, takeTurns, type Contestant, type Contestants } from './comparison.js';
 import { digestInDuckdb, digestInPostgres, requireSameRows } from './events-digest.js';
-import { copyToNothing, csvBytes, duckdb, hasPsql, pipeIntoParquet, prepareParquet, shell, zstdFile } from './hand.js';
+import { copyToNothing, csvBytes, hasPsql, parquetToParquet, pipeIntoParquet, prepareParquet } from './hand.js';
 import { measure, median } from './measure.js';
 import type { PgParquetOptions } from './pg-parquet.js';
 import { count, megabytes, report, seconds } from './report.js';
@@ -22,12 +22,12 @@ export async function pgS3({ rows = 1_000_000, repetitions = 5, transport, save 
     const psql = await hasPsql();
     const file = (name: string): string => join(dir, name);
     await prepareParquet(psql, url, file('plain.parquet'));
-    await shell(duckdb(`COPY (SELECT * FROM '${file('plain.parquet')}') ${zstdFile(file('zstd.parquet'))}`));
+    await parquetToParquet(file('plain.parquet'), file('zstd.parquet'));
     const bytes = await csvBytes(url);
     const put = (from: string, key: string) => measure(process.execPath, [benchProgram('s3-put.js'), from, bucket.name, key], measured);
     const parts: Contestants = {
       'COPY to nothing': { run: () => copyToNothing(url, server.pid) },
-      'Parquet to zstd Parquet': { run: () => shell(duckdb(`COPY (SELECT * FROM '${file('plain.parquet')}') ${zstdFile(file('again.parquet'))}`)) },
+      'Parquet to zstd Parquet': { run: () => parquetToParquet(file('plain.parquet'), file('again.parquet')) },
       'PUT of the file': { run: () => put(file('zstd.parquet'), 'put.parquet') },
     };
     // By hand the file is made whole, then sent: what COPY and the SDK's own upload come to.

@@ -16,8 +16,8 @@ interface Result {
 }
 
 /** Puts the newest result of each scenario into its place. What has no result stays as it is, and is told. */
-export async function publish(file = join(workspaceRoot, 'docs', 'performance.md')): Promise<void> {
-  const results = await newest();
+export async function publish({ file = join(workspaceRoot, 'docs', 'performance.md'), from = resultsDir }: { file?: string; from?: string } = {}): Promise<void> {
+  const results = await newest(from);
   const text = await readFile(file, 'utf8');
   const written = text.replaceAll(/(<!-- bench ([\w-]+) -->\n)[\s\S]*?(<!-- \/bench -->)/g, (whole: string, begin: string, scenario: string, end: string) => {
     const result = results.get(scenario);
@@ -27,12 +27,12 @@ export async function publish(file = join(workspaceRoot, 'docs', 'performance.md
   await writeFile(file, written);
 }
 
-async function newest(): Promise<Map<string, Result>> {
+async function newest(from: string): Promise<Map<string, Result>> {
   const results = new Map<string, Result>();
   // Names end in the time: the last of a scenario is its newest.
-  for (const name of (await readdir(resultsDir).catch(() => [])).sort((a, b) => (a < b ? -1 : 1))) {
+  for (const name of (await readdir(from).catch(() => [])).sort((a, b) => (a < b ? -1 : 1))) {
     const scenario = /^(.+)-\d{4}-\d\d-\d\dT[\d-]+Z\.json$/.exec(name)?.[1];
-    if (scenario) results.set(scenario, JSON.parse(await readFile(join(resultsDir, name), 'utf8')) as Result);
+    if (scenario) results.set(scenario, JSON.parse(await readFile(join(from, name), 'utf8')) as Result);
   }
   return results;
 }
