@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { everyday } from '../harness/everyday.js';
 import { parquetKeys, readStream, rowsOf } from '../harness/lake.js';
 import type { Row } from '../harness/parquet.js';
-import { explain, workspace } from '../harness/workspace.js';
+import type { Outcome } from '../harness/tapline.js';
+import { openWorkspace, succeeded, workspace, type Workspace } from '../harness/workspace.js';
 import { shop } from './seed.js';
 
 const ours = ['_airbyte_extracted_at', '_airbyte_generation_id', '_airbyte_meta', '_airbyte_raw_id', '_tapline_order'];
@@ -11,13 +12,19 @@ const numbers = (rows: readonly Row[], column = 'id') => rows.map((row) => Numbe
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 
 describe.each(everyday(['folder', 'S3'] as const, ['S3']))('a database into a lake (%s)', (kind) => {
+  let synced: Workspace & AsyncDisposable;
+  let outcome: Outcome;
+  beforeAll(async () => {
+    synced = await openWorkspace({ lake: kind, seed: shop });
+    outcome = await succeeded(synced.sync(['--sync', 'shop-nightly']));
+  });
+  afterAll(() => synced?.[Symbol.asyncDispose]());
+
   test('every row of every table arrives once, typed, with the columns that tell where it came from', async () => {
-    const at = await workspace({ lake: kind, seed: shop });
-    const outcome = await at.sync();
-    expect(outcome.exitCode, explain(outcome)).toBe(0);
+    const { lake } = synced;
     expect(outcome.summary).toMatchObject({ status: 'succeeded', records: 3564 });
 
-    const customers = await readStream(at.lake, 'public', 'customers');
+    const customers = await readStream(lake, 'public', 'customers');
     expect(numbers(customers.rows)).toEqual(upTo(500));
     expect(customers.columns).toMatchObject({
       id: 'int32', name: 'string', vip: 'boolean', credit: 'decimal(12,2)', created: 'timestamptz',
@@ -27,21 +34,18 @@ describe.each(everyday(['folder', 'S3'] as const, ['S3']))('a database into a la
     const seventh = customers.rows.find((row) => row['id'] === 7);
     expect(seventh).toMatchObject({ name: 'Customer 7', vip: true, credit: '8.75', created: '2026-01-01T07:00:00.000000', _airbyte_generation_id: 1n });
 
-    const orders = await readStream(at.lake, 'public', 'orders');
+    const orders = await readStream(lake, 'public', 'orders');
     expect(numbers(orders.rows)).toEqual(upTo(3000));
     expect(new Set(orders.rows.map((row) => row['_tapline_order'])).size).toBe(3000);
     expect(new Set(orders.rows.map((row) => row['_airbyte_raw_id'])).size).toBe(3000);
     for (const row of orders.rows) expect(row['_tapline_order']).toMatch(/^[0-9a-f]{32}$/);
-    expect(await rowsOf(at.lake, 'billing', 'orders')).toHaveLength(64);
-    expect(await rowsOf(at.lake, 'public', 'nothing_yet')).toEqual([]);
+    expect(await rowsOf(lake, 'billing', 'orders')).toHaveLength(64);
+    expect(await rowsOf(lake, 'public', 'nothing_yet')).toEqual([]);
   });
 
   test('names of objects tell sync, generation, sequence and part, and nothing of ours looks like data', async () => {
-    const at = await workspace({ lake: kind, seed: shop });
-    const outcome = await at.sync(['--sync', 'shop-nightly']);
-    expect(outcome.exitCode, explain(outcome)).toBe(0);
     const sync8 = createHash('sha256').update('shop-nightly').digest('hex').slice(0, 8);
-    const keys = await at.lake.keys();
+    const keys = await synced.lake.keys();
     const data = keys.filter((key) => !key.startsWith('_tapline/'));
     expect(data.length).toBeGreaterThanOrEqual(3);
     for (const key of data) expect(key).toMatch(new RegExp(`^(public|billing)/(customers|orders|nothing_yet)/${sync8}-g0001-\\d{12}-\\d{3}\\.parquet$`));
@@ -54,46 +58,46 @@ describe.each(everyday(['folder', 'S3'] as const, ['S3']))('a database into a la
   });
 
   test('the head is readable, and says what delivery promises: version, epoch, sequence, states as text', async () => {
-    const at = await workspace({ lake: kind, seed: shop });
-    await at.sync(['--sync', 'shop']);
-    const heads = (await at.lake.keys()).filter((key) => /_tapline\/shop\/head(\.json|\/\d{20}\.json)$/.test(key));
-    const head = JSON.parse((await at.lake.read(heads.at(-1)!)).toString()) as Record<string, unknown>;
+    const { lake } = synced;
+    const heads = (await lake.keys()).filter((key) => /_tapline\/shop-nightly\/head(\.json|\/\d{20}\.json)$/.test(key));
+    const head = JSON.parse((await lake.read(heads.at(-1)!)).toString()) as Record<string, unknown>;
     expect(Object.keys(head)).toEqual(expect.arrayContaining(['v', 'nonce', 'epoch', 'seq', 'state_id', 'source', 'states', 'generations', 'publish', 'deferred', 'delete']));
     expect(head).toMatchObject({ v: 1, generations: { 'public.orders': 1, 'public.customers': 1, 'billing.orders': 1 } });
     expect((head['states'] as unknown[]).every((state) => typeof state === 'string')).toBe(true);
     expect(head['source']).toMatch(/\d{10,}/);
   });
 
-  test('overwrite leaves one generation: the rows of now, and no file of before', async () => {
-    const at = await workspace({ lake: kind, seed: shop });
-    await at.sync();
-    const before = await parquetKeys(at.lake, 'public/customers/');
-    await at.database.query(`DELETE FROM customers WHERE id > 300; UPDATE customers SET name = 'Renamed' WHERE id = 1`);
-    const outcome = await at.sync();
-    expect(outcome.exitCode, explain(outcome)).toBe(0);
-    const rows = await rowsOf(at.lake, 'public', 'customers');
-    expect(numbers(rows)).toEqual(upTo(300));
-    expect(rows.find((row) => row['id'] === 1)?.['name']).toBe('Renamed');
-    expect(new Set(rows.map((row) => row['_airbyte_generation_id']))).toEqual(new Set([2n]));
-    const after = await parquetKeys(at.lake, 'public/customers/');
-    expect(after.filter((key) => before.includes(key))).toEqual([]);
-  });
+  describe('that comes again', () => {
+    let at: Workspace & AsyncDisposable;
+    let before: readonly string[];
+    beforeAll(async () => {
+      at = await openWorkspace({ lake: kind, seed: shop });
+      await succeeded(at.sync());
+      before = await parquetKeys(at.lake, 'public/customers/');
+      await at.database.query(`DELETE FROM customers WHERE id > 300; UPDATE customers SET name = 'Renamed' WHERE id = 1; TRUNCATE billing.orders`);
+      await succeeded(at.sync());
+    });
+    afterAll(() => at?.[Symbol.asyncDispose]());
 
-  test('overwrite of a table that became empty leaves no row', async () => {
-    const at = await workspace({ lake: kind, seed: shop });
-    await at.sync();
-    await at.database.query('TRUNCATE customers');
-    const outcome = await at.sync();
-    expect(outcome.exitCode, explain(outcome)).toBe(0);
-    expect(await rowsOf(at.lake, 'public', 'customers')).toEqual([]);
+    test('overwrite leaves one generation: the rows of now, and no file of before', async () => {
+      const rows = await rowsOf(at.lake, 'public', 'customers');
+      expect(numbers(rows)).toEqual(upTo(300));
+      expect(rows.find((row) => row['id'] === 1)?.['name']).toBe('Renamed');
+      expect(new Set(rows.map((row) => row['_airbyte_generation_id']))).toEqual(new Set([2n]));
+      const after = await parquetKeys(at.lake, 'public/customers/');
+      expect(after.filter((key) => before.includes(key))).toEqual([]);
+    });
+
+    test('overwrite of a table that became empty leaves no row', async () => {
+      expect(await rowsOf(at.lake, 'billing', 'orders')).toEqual([]);
+    });
   });
 
   test('append keeps what each run read, told apart by generation', async () => {
     const at = await workspace({ lake: kind, seed: shop });
     const args = ['--streams', 'public.customers', '--mode', 'public.customers=full_refresh/append'];
     for (let run = 1; run <= 2; run++) {
-      const outcome = await at.sync(args);
-      expect(outcome.exitCode, explain(outcome)).toBe(0);
+      await succeeded(at.sync(args));
     }
     const rows = await rowsOf(at.lake, 'public', 'customers');
     for (const generation of [1n, 2n]) expect(numbers(rows.filter((row) => row['_airbyte_generation_id'] === generation))).toEqual(upTo(500));

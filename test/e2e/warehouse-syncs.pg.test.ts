@@ -1,7 +1,7 @@
 /** Into a warehouse through the command line: our own source, and sources of other people. */
 import { copyFile, rm } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { everyday } from '../harness/everyday.js';
+import { byTurns, everyday } from '../harness/everyday.js';
 import { fakeSource, type FakeSource } from '../harness/fake-connector.js';
 import type { Outcome } from '../harness/tapline.js';
 import { columnsIn, quoted, rowsIn, tablesIn, type WarehouseKind, type WarehouseRow } from '../harness/warehouse.js';
@@ -29,8 +29,6 @@ const upTo = (count: number): FakeSource => ({ read: `for (let id = (saved?.id ?
 const homeOf = (kind: WarehouseKind): string => (kind === 'duckdb' ? 'main' : 'public');
 
 describe.each(kinds)('%s', (kind) => {
-  const home = homeOf(kind);
-
   test('a database arrives table by table with native types, comes again without doubling, and a second sync may not touch its tables', async () => {
     const at = await warehouseWorkspace(kind, { seed: shop });
     const first = succeeded(await at.sync());
@@ -58,6 +56,11 @@ describe.each(kinds)('%s', (kind) => {
       expect(statistics!['n'], 'statistics are fresh').toBe(3000);
     }
   });
+});
+
+// Each engine's statements are tried in the small, every day (connectors/destination-warehouse/src/sink, tables, load).
+describe.each(byTurns(kinds))('%s', (kind) => {
+  const home = homeOf(kind);
 
   test('incremental: merged where a key is known, so that no row is there twice; appended where there is none, and said so', async () => {
     const at = await warehouseWorkspace(kind, { seed: `${shop} CREATE TABLE log (at int NOT NULL, line text); INSERT INTO log SELECT i / 10, 'line ' || i FROM generate_series(1, 100) i` });
