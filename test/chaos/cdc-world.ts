@@ -17,6 +17,7 @@ import type { TestDatabase } from '../services/test-database.js';
 import { createLoad, type CdcLoad, type LoadOptions } from './cdc-load.js';
 import { damage, type Expectation } from './cdc-verify.js';
 import { halfWritten, leftovers } from './state-directory.js';
+import { transportInTurn } from './transports.js';
 
 /** A server of the test's own, that it may kill, and the way to it. */
 export interface CdcServer {
@@ -122,7 +123,7 @@ export async function createCdcWorldInto(place: CdcPlace, server: CdcServer, opt
     const run = start(
       [
         'sync', '--source', source.href, ...(given.faulty ? ['--dest', faulty.uri, '--dest-config', faulty.config] : ['--dest', place.uri]),
-        '--sync', syncName, '--state-dir', stateDir, '--json', '--verbose', '--flush', '200ms', ...(given.continuous ? ['--continuous'] : []), ...place.args, ...(given.args ?? []),
+        '--sync', syncName, '--state-dir', stateDir, '--json', '--verbose', '--flush', '200ms', ...(given.continuous ? ['--continuous'] : []), ...place.args, ...transportInTurn(), ...(given.args ?? []),
       ],
       { cwd: directory, ...(given.failpoints ? { env: { TAPLINE_FAILPOINTS: given.failpoints.join(',') } } : {}) },
     );

@@ -11,6 +11,7 @@ import { testDatabase } from '../services/shared.js';
 import { lakeOf, type Lake } from '../harness/lake.js';
 import { start, type Outcome, type Running } from '../harness/tapline.js';
 import { halfWritten, leftovers } from './state-directory.js';
+import { transportInTurn } from './transports.js';
 import { damage, duplicates } from './verify.js';
 
 export interface WorldOptions {
@@ -101,7 +102,7 @@ export async function createWorldInto(place: Place, options: Omit<WorldOptions, 
     start(
       [
         'sync', '--source', database.url, '--dest', place.uri, '--sync', syncName, '--state-dir', given.stateDir ?? stateDir, '--json', '--verbose',
-        ...place.args, '--flush', '100ms', ...(given.args ?? []),
+        ...place.args, '--flush', '100ms', ...transportInTurn(), ...(given.args ?? []),
       ],
       { cwd: directory, env: { ...place.env, ...(given.failpoints ? { TAPLINE_FAILPOINTS: given.failpoints.join(',') } : {}) } },
     );

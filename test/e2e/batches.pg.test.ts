@@ -105,6 +105,7 @@ describe.each(['duckdb', 'postgres18'] as const)('values that %s cannot hold', (
     const { json, batch } = await at.both();
     expect(counts(batch)).toEqual(counts(json));
     expect(await at.differences()).toEqual([]);
+    expect((await at.sides.batch.landed()).get('quarantine')!.rows.length).toBeGreaterThan(80);
   });
 
   test('fail the run alike', async () => {
