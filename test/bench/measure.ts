@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { processName, pssBytes, sampleProcess, sampleTree, serverCpu } from './proc.js';
+import { processName, pssBytes, ramDiskBytes, sampleProcess, sampleTree, serverCpu } from './proc.js';
 
 export interface Measured {
   readonly wallSeconds: number;
@@ -9,8 +9,9 @@ export interface Measured {
   readonly postgresCpuSeconds: number;
   /** Highest sum over the tree that a sample saw. */
   readonly peakRssBytes: number;
+  /** With what their batches take on a RAM disk. */
   readonly peakPssBytes: number;
-  /** PSS of each process when their sum was highest. */
+  /** PSS of each process, and the RAM disk, when their sum was highest. */
   readonly atPeak: Readonly<Record<string, number>>;
   /** CPU of each process as the last sample saw it: a little less than the whole. */
   readonly cpuOf: Readonly<Record<string, number>>;
@@ -51,7 +52,8 @@ export async function measure(command: string, args: readonly string[], options:
           if (name) cpuOf[name] = Math.max(cpuOf[name] ?? 0, ownCpu);
         }
         if (samples++ % pssEvery !== 0) return;
-        const each = tree.map(({ pid }) => [processName(pid), pssBytes(pid)] as const);
+        const ram = ramDiskBytes(new Set(tree.map(({ pid }) => pid)));
+        const each = [...tree.map(({ pid }) => [processName(pid), pssBytes(pid)] as const), ...(ram > 0 ? [['RAM disk', ram] as const] : [])];
         const sum = each.reduce((all, [, bytes]) => all + bytes, 0);
         if (sum > peak.pss) Object.assign(peak, { pss: sum, by: Object.fromEntries(each) });
       }, rssEveryMs)

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join } from 'node:path';
 
 /** One process of /proc, as far as a bench needs it. Times in seconds. */
 export interface ProcessSample {
@@ -52,6 +52,27 @@ export function pssBytes(pid: number): number {
     return Number(line?.[1] ?? 0) * 1024;
   } catch {
     return 0;
+  }
+}
+
+const ramDisk = '/dev/shm';
+
+/** Files that runners among these processes keep on the RAM disk: no process's pages, and memory all the same. In bytes. */
+export function ramDiskBytes(pids: ReadonlySet<number>): number {
+  const folders = entries(ramDisk).filter((name) => pids.has(Number(/^tapline-batches-\d+-(\d+)-/.exec(name)?.[1])));
+  const files = folders.flatMap((folder) => entries(join(ramDisk, folder), true).map((name) => join(ramDisk, folder, name)));
+  return files.reduce((sum, file) => {
+    const found = statSync(file, { throwIfNoEntry: false });
+    return sum + (found?.isFile() ? found.size : 0);
+  }, 0);
+}
+
+/** None of a folder that is gone. */
+function entries(folder: string, recursive = false): string[] {
+  try {
+    return readdirSync(folder, { recursive, encoding: 'utf8' });
+  } catch {
+    return [];
   }
 }
 
