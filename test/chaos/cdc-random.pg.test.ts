@@ -3,6 +3,7 @@
  * 6, 7, 8. CHAOS_CDC_FAULTS and CHAOS_SEED choose how many and which; `npm run chaos -- --cdc` sets them.
  */
 import { afterAll, beforeAll, describe, test } from 'vitest';
+import { byTurns } from '../harness/everyday.js';
 import { runCampaign } from './cdc-campaign.js';
 import { lakeMenu, nameOf } from './cdc-faults.js';
 import { createCdcWorld, startCdcServer, type CdcServer } from './cdc-world.js';
@@ -13,12 +14,12 @@ const full = process.env['CHAOS'] === 'full';
 const faults = Number(process.env['CHAOS_CDC_FAULTS'] ?? 14);
 const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000);
 /** A new database, slot and lake after so many, so that the copy is hit as well. */
-const perWorld = full ? 10 : 7;
+const perWorld = full ? 10 : faults;
 const worlds = Math.ceil(faults / perWorld);
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 
-/** One database after the other on the newest version and on the oldest. */
-const versions = [18, 14] as const;
+/** One database after the other on the newest version and on the oldest; one a day. */
+const versions = byTurns([18, 14] as const);
 let servers: CdcServer[] = [];
 beforeAll(async () => {
   servers = await Promise.all(versions.slice(0, worlds).map((version) => startCdcServer({ version, network: true })));
@@ -32,9 +33,9 @@ describe(`change data capture under random load and ${faults} faults loses, doub
 
   afterAll(() => tell(`chaos cdc: ${[...tally].map(([what, count]) => `${count} ${what}`).join(', ')}; seed ${seed}`));
 
-  test.each(Array.from({ length: worlds }, (_, i) => ({ number: i + 1, version: versions[i % versions.length] })))('database $number, PostgreSQL $version', { timeout: 120_000 + perWorld * 60_000 }, async ({ number }) => {
+  test.each(Array.from({ length: worlds }, (_, i) => ({ number: i + 1, version: versions[i % versions.length]! })))('database $number, PostgreSQL $version', { timeout: 120_000 + perWorld * 60_000 }, async ({ number }) => {
     const server = servers[(number - 1) % servers.length]!;
-    const world = await createCdcWorld(server, { seed: `${seed} ${number}`, pauseMs: 150 });
+    const world = await createCdcWorld(server, { seed: `${seed} ${number}`, pauseMs: 150, ...(full ? {} : { writers: 2 }) });
     try {
       await runCampaign({
         world, server, random, seed,
