@@ -107,7 +107,19 @@ describe('credit', () => {
     expect([order, there().length]).toEqual([[1, 2, 3], 3]);
   });
 
-  test('is not waited for any more once the source is asked to stop: nothing is written', async () => {
+  test('lets a source that is asked to stop come to its next state: where there is room it writes, and for a moment it waits for room', async () => {
+    const stop = new AbortController();
+    const { dir, files, there } = filesIn({ signal: stop.signal });
+    const { path } = await files.write(bytes(40));
+    stop.abort(new DOMException('SIGTERM received', 'AbortError'));
+    await files.write(bytes(40));
+    const waiting = files.write(bytes(90));
+    rmSync(join(dir, path));
+    await waiting;
+    expect(there().length).toBe(2);
+  });
+
+  test('is not waited for for long once the source is asked to stop: nothing is written', async () => {
     const stop = new AbortController();
     const { files, there } = filesIn({ signal: stop.signal });
     await files.write(bytes(100));

@@ -7,6 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** While there is no credit the folder is looked at so often: at first soon, since a destination that keeps up frees a file in no time. */
 const firstPollMs = 2;
 const longestPollMs = 20;
+/** Who is asked to stop may go on to its next state; but for that it waits no longer, as the reader may be gone. */
+const stopMs = 1000;
 
 /** Over all instances of the process: no two files of it share a name. */
 let written = 0;
@@ -24,6 +26,7 @@ export class BatchFiles {
   /** Bytes by name; some of them may be gone already. */
   readonly #files = new Map<string, number>();
   #bytes = 0;
+  #stopBy: number | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor({ dir, format, max_bytes: maxBytes }: NonNullable<Session['batch']>, signal: AbortSignal) {
@@ -36,8 +39,8 @@ export class BatchFiles {
   /**
    * Writes a file out of parts (byte order is that of the list; the buffers are free again once it has resolved) and resolves with what
    * the item `batch` needs. Yield that item without waiting for another `write` first: what nobody was told of is never deleted. Calls
-   * take turns. Waits while there is no credit; rejects with the signal's reason once it is aborted, else with a ConnectorError that names
-   * the folder.
+   * take turns. Waits while there is no credit, for a second at most once the signal is aborted: then it rejects with the signal's reason.
+   * Else it rejects with a ConnectorError that names the folder.
    */
   write(parts: readonly Uint8Array[]): Promise<{ readonly path: string; readonly bytes: number }> {
     const turn = this.#last.then(() => this.#write(parts));
@@ -51,13 +54,12 @@ export class BatchFiles {
     const path = join(this.#dir, name);
     try {
       await this.#credit(bytes);
-      this.#signal.throwIfAborted();
       await writeWhole(`${path}.tmp`, parts);
       // Only whole files have a name that is announced.
       await rename(`${path}.tmp`, path);
     } catch (error) {
       await rm(`${path}.tmp`, { force: true }).catch(() => undefined);
-      if (this.#signal.aborted) throw this.#signal.reason;
+      if (error === this.#signal.reason) throw error;
       throw writeError(this.#dir, error as NodeJS.ErrnoException);
     }
     this.#files.set(name, bytes);
@@ -70,7 +72,9 @@ export class BatchFiles {
     for (let wait = firstPollMs; !this.#fits(bytes); wait = Math.min(wait * 1.5, longestPollMs)) {
       await this.#forgetDeleted();
       if (this.#fits(bytes)) return;
-      await sleep(wait, undefined, { signal: this.#signal });
+      if (this.#signal.aborted) this.#stopBy ??= performance.now() + stopMs;
+      if (this.#stopBy !== undefined && performance.now() > this.#stopBy) throw this.#signal.reason;
+      await sleep(wait);
     }
   }
 
