@@ -1,42 +1,59 @@
 import { join } from 'node:path';
 import type { PostgresServer, TestDatabase } from '../services/index.js';
 import { askDuckdb } from './ask-duckdb.js';
-import { keptRuns, mediansOf, takeTurns, type Contestant } from './comparison.js';
-import { count, megabytes, report, seconds } from './report.js';
+import { keptRuns, mediansOf, physicalLimit, takeTurns, type Contestant } from './comparison.js';
+import { hasPsql } from './hand.js';
+import { count, megabytes, ratio, report, seconds } from './report.js';
+import { manyByHand } from './scale-hand.js';
 import { cpuOf, lakeOf, nameOf, syncOf, type World } from './scale-world.js';
 
 const rowsOfTable = 100;
+const kinds = { copies: 'COPY into files', files: 'files to Parquet', hand: 'by hand' };
 
 /** What a table costs as they become many. */
 export async function tablesOf(world: World, numbers: readonly number[]): Promise<void> {
   const { server, transports, repetitions, save } = world;
   const contestants: Record<string, Contestant> = {};
+  const add = (kind: string, tables: number, contestant: Contestant, check?: () => Promise<void>): void => {
+    const run = async () => {
+      const measured = await contestant.run();
+      await check?.();
+      return measured;
+    };
+    contestants[nameOf(kind, tables)] = { ...contestant, run };
+  };
+  const psql = await hasPsql();
   for (const tables of numbers) {
     const database = await manyTables(server, tables);
-    for (const transport of transports) {
-      const name = nameOf(`tapline, ${transport}`, tables);
-      const sync = syncOf(world, database.url, transport);
-      contestants[name] = { ...sync, run: async () => {
-        const measured = await sync.run();
-        await requireSameTables(database, join(lakeOf(world), 'public/*/*.parquet'), name);
-        return measured;
-      } };
+    const same = (kind: string, lake: string) => () => requireSameTables(database, join(lake, '*/*.parquet'), nameOf(kind, tables));
+    if (psql) {
+      const hand = await manyByHand({ dir: join(world.dir, `hand-${tables}`), url: database.url, tables, postgresPid: server.pid });
+      add(kinds.copies, tables, hand.copies);
+      add(kinds.files, tables, hand.files);
+      add(kinds.hand, tables, hand.whole, same(kinds.hand, hand.lake));
     }
+    for (const transport of transports) add(`tapline, ${transport}`, tables, syncOf(world, database.url, transport), same(`tapline, ${transport}`, join(lakeOf(world), 'public')));
   }
   const runs = await takeTurns(contestants, { repetitions, warm: false });
   const medians = mediansOf(runs);
+  const told = [...(psql ? Object.values(kinds) : []), ...transports.map((transport) => `tapline, ${transport}`)];
   await report({
     scenario: 'scale-tables', save,
     title: `${numbers.map(count).join(', ')} tables of ${rowsOfTable} rows; medians of ${repetitions}`,
     table: [
-      ['', 'tables', 'wall', 'ms a table', 'CPU ms a table', 'CPU', 'CPU postgres', 'peak PSS'],
-      ...transports.flatMap((transport) => numbers.map((tables) => {
-        const name = nameOf(`tapline, ${transport}`, tables);
-        const m = medians[name]!;
-        const milliseconds = (value: number) => ((value / tables) * 1000).toFixed(1);
-        return [`tapline, ${transport}`, count(tables), seconds(m.wallSeconds), milliseconds(m.wallSeconds), milliseconds(cpuOf(medians, name)), seconds(m.cpuSeconds), seconds(m.postgresCpuSeconds), megabytes(m.peakPssBytes)];
+      ['', 'tables', 'wall', 'to limit', 'to hand', 'ms a table', 'CPU ms a table', 'CPU', 'CPU postgres', 'peak PSS'],
+      ...told.flatMap((kind) => numbers.map((tables) => {
+        const m = medians[nameOf(kind, tables)]!;
+        const to = (base: () => number): string => (psql ? ratio(m.wallSeconds / base()) : '');
+        const milliseconds = (value: number): string => ((value / tables) * 1000).toFixed(1);
+        return [
+          kind, count(tables), seconds(m.wallSeconds),
+          to(() => physicalLimit(medians, [kinds.copies, kinds.files].map((part) => nameOf(part, tables)))), to(() => medians[nameOf(kinds.hand, tables)]!.wallSeconds),
+          milliseconds(m.wallSeconds), milliseconds(cpuOf(medians, nameOf(kind, tables))), seconds(m.cpuSeconds), seconds(m.postgresCpuSeconds), megabytes(m.peakPssBytes),
+        ];
       })),
     ],
+    notes: psql ? [] : ['by hand: left out, no psql on this machine'],
     figures: { numbers, repetitions, medians, runs: keptRuns(runs) },
   });
 }
