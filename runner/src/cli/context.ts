@@ -3,7 +3,7 @@ import type { SpecBody } from '@tapline/protocol';
 import { configError, toConnectorError } from '@tapline/protocol';
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { ConfigFile, type ResolvedSync } from '../config/config-file.js';
+import type { ConfigFile, ResolvedSync } from '../config/config-file.js';
 import { resolveEnd, type ResolvedEnd } from '../connectors/resolve-end.js';
 import { cachedSpec, cacheFolder } from '../connectors/spec-cache.js';
 import { callVerb, type VerbOptions } from '../engine/call-verb.js';
@@ -28,11 +28,19 @@ export class Context {
   readonly process: Process;
   readonly #command: string;
   readonly #secretConfigs: ConnectorRef[] = [];
+  #reader: typeof ConfigFile | undefined;
   #file: ConfigFile | undefined | null = null;
   /** The sync's name, once it is known: for the last line of `--json`. */
   syncName = '';
 
-  constructor(invocation: Invocation, process: Process) {
+  /** A reader of YAML is half of what this program is made of: it is loaded only where there is something to read. */
+  static async of(invocation: Invocation, process: Process): Promise<Context> {
+    const context = new Context(invocation, process);
+    if (context.flags.text('config') !== undefined || existsSync(context.#filePath)) context.#reader = (await import('../config/config-file.js')).ConfigFile;
+    return context;
+  }
+
+  private constructor(invocation: Invocation, process: Process) {
     this.#command = invocation.command;
     this.flags = invocation.flags;
     this.words = invocation.words;
@@ -50,7 +58,7 @@ export class Context {
   /** tapline.yaml, read when it is first needed: a sync that names no part of it does not depend on it. */
   readonly file = (): ConfigFile | undefined => {
     if (this.#file === null) {
-      this.#file = ConfigFile.load(this.#filePath, this.process.environment);
+      this.#file = this.#reader?.load(this.#filePath, this.process.environment);
       if (!this.#file && this.flags.text('config') !== undefined) throw configError(`${this.#filePath} does not exist`, { code: 'config_missing' });
     }
     return this.#file;

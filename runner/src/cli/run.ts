@@ -19,7 +19,7 @@ const loaders: Readonly<Record<string, () => Promise<(context: Context) => Promi
 
 export async function run(invocation: Invocation): Promise<number> {
   using signals = listenForSignals();
-  const context = new Context(invocation, {
+  const context = await Context.of(invocation, {
     environment: process.env,
     directory: process.cwd(),
     signals,
