@@ -26,8 +26,11 @@ export interface MeasureOptions {
   readonly memory?: boolean;
 }
 
-const rssEveryMs = 50;
-const pssEvery = 4;
+// What is looked at costs what is measured: all processes of the machine are listed twice a second, once the tree has grown, and PSS is counted page by page.
+const lookEveryMs = 100;
+const listEvery = 5;
+const pssEvery = 3;
+const growsForLooks = 10;
 
 /** Runs a command to its end, one at a time: CPU is what our ended children account for. Fails if it fails. */
 export async function measure(command: string, args: readonly string[], options: MeasureOptions = {}): Promise<Measured> {
@@ -42,21 +45,24 @@ export async function measure(command: string, args: readonly string[], options:
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   const peak = { rss: 0, pss: 0, by: {} as Record<string, number> };
   const cpuOf: Record<string, number> = {};
-  let samples = 0;
+  let looks = 0;
+  let pids: readonly number[] = [];
   const watch = memory
     ? setInterval(() => {
-        const tree = sampleTree(child.pid ?? 0);
+        const list = looks < growsForLooks || looks % listEvery === 0;
+        const tree = list ? sampleTree(child.pid ?? 0) : pids.map(sampleProcess).filter((found) => found !== undefined);
+        pids = tree.map(({ pid }) => pid);
         peak.rss = Math.max(peak.rss, tree.reduce((sum, { rssBytes }) => sum + rssBytes, 0));
         for (const { pid, ownCpu } of tree) {
           const name = processName(pid);
           if (name) cpuOf[name] = Math.max(cpuOf[name] ?? 0, ownCpu);
         }
-        if (samples++ % pssEvery !== 0) return;
-        const ram = ramDiskBytes(new Set(tree.map(({ pid }) => pid)));
-        const each = [...tree.map(({ pid }) => [processName(pid), pssBytes(pid)] as const), ...(ram > 0 ? [['RAM disk', ram] as const] : [])];
+        if (looks++ % pssEvery !== 0) return;
+        const ram = ramDiskBytes(new Set(pids));
+        const each = [...pids.map((pid) => [processName(pid), pssBytes(pid)] as const), ...(ram > 0 ? [['RAM disk', ram] as const] : [])];
         const sum = each.reduce((all, [, bytes]) => all + bytes, 0);
         if (sum > peak.pss) Object.assign(peak, { pss: sum, by: Object.fromEntries(each) });
-      }, rssEveryMs)
+      }, lookEveryMs)
     : undefined;
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
