@@ -7,6 +7,7 @@ const about = <Schema extends z.ZodType>(schema: Schema, description: string): S
 export const config = z.strictObject({
   ...addressFields,
   schemas: about(z.array(z.string().min(1)).min(1), 'Schemas to look into. Default: all but pg_* and information_schema.').optional(),
+  workers: about(z.int().min(1).max(32), 'How many sessions read tables at once, and page ranges of a large table that is not read in the order of a key. Default: half of the cores, at most 4. For the copies of cdc: snapshot_workers.').optional(),
   replication: about(z.enum(['none', 'cdc']), 'How changes are found: none (full refresh, or incremental by a cursor column), or cdc.').default('none'),
   slot: about(z.string().regex(/^[a-z0-9_]{1,63}$/), 'With cdc: the replication slot. Default: tapline_<sync>_<8 hex>; without a runner, tapline.').optional(),
   publication: about(z.string().min(1).max(63), 'With cdc: a publication of your own, which is checked and never changed. Default: one with the name of the slot, made and kept for the selected tables.').optional(),
@@ -16,7 +17,7 @@ export const config = z.strictObject({
   on_lost: about(z.enum(['fail', 'resnapshot']), 'With cdc: what to do when changes are lost, because the slot is gone, invalid or ahead: fail, or read all tables anew.').default('fail'),
   toast: about(z.enum(['reselect', 'fail']), 'With cdc: an unchanged large value that the log does not carry, into a destination that cannot keep its own: select it again by key, or fail.').default('reselect'),
   snapshot_workers: about(z.int().min(1).max(32), 'With cdc: how many sessions copy tables, and ranges of one table, at once.').default(2),
-  snapshot_range_bytes: about(z.int().min(8_192), 'With cdc: how much of a table one session copies at a time.').default(134_217_728),
+  snapshot_range_bytes: about(z.int().min(8_192), 'How much of a table one session reads at a time, where several do.').default(134_217_728),
   discover_interval: about(z.number().min(0), 'With cdc and --continuous: seconds between two looks for new tables. 0: never.').default(30),
   ...connectFields,
   statement_timeout: about(z.number().min(0), 'Seconds that one statement may take; reading a table is one. 0: no limit.').default(0),

@@ -1,10 +1,11 @@
-/** `read`: the configured streams one after another, on one connection; or by their changes. */
+/** `read`: the configured streams one after another, or by several sessions; or by their changes. */
 import { configError, streamKey, type ConfiguredStream } from '@tapline/protocol';
 import { estimate, failed, status, type ReadContext, type SourceItem } from '@tapline/sdk';
 import { endsRun } from './classify.js';
 import type { Batches } from './batch/batches.js';
 import type { Config } from './config.js';
 import type { Connection } from './connection.js';
+import { cores } from './cores.js';
 import { readByCursor } from './cursor.js';
 import { openPatiently } from './patience.js';
 import { configuredColumns, label, type Reading } from './reading.js';
@@ -23,14 +24,25 @@ export async function* read(context: ReadContext<Config>): AsyncGenerator<Source
   const relations = await findRelations(connection, { names }).catch((error: unknown) => {
     throw connection.classify(error);
   });
-  const batches = await batchesOf(context, connection);
   const byName = new Map(relations.map((relation) => [streamKey({ namespace: relation.schema, name: relation.name }), relation]));
-  for (const configured of catalog.streams) {
-    if (context.signal.aborted) return;
+  const streams = catalog.streams.map((configured) => {
     const { name, namespace } = configured.stream;
-    yield* readRelation(context, { connection, batches, configured, relation: byName.get(streamKey({ name, namespace: namespace ?? 'public' })) });
+    return { configured, relation: byName.get(streamKey({ name, namespace: namespace ?? 'public' })) };
+  });
+  const sessions = context.config.workers ?? sessionsOf(cores());
+  if (sessions > 1) {
+    yield* (await import('./read-together.js')).readTogether(context, { sessions, streams, connection });
+    return;
+  }
+  const batches = await batchesOf(context, connection);
+  for (const stream of streams) {
+    if (context.signal.aborted) return;
+    yield* readRelation(context, connection, { ...stream, batches });
   }
 }
+
+/** The destination and the server want cores, too. */
+const sessionsOf = (all: number): number => Math.min(Math.max(Math.floor(all / 2), 1), 4);
 
 /** Loaded when needed: a sync without them starts sooner. */
 export const batchesOf = async ({ session, signal }: ReadContext<Config>, connection: Connection): Promise<Batches | undefined> =>
@@ -38,24 +50,25 @@ export const batchesOf = async ({ session, signal }: ReadContext<Config>, connec
     throw connection.classify(error);
   });
 
-interface RelationOptions {
-  readonly connection: Connection;
-  readonly batches: Batches | undefined;
+/** A stream, and the relation that it is, if there is one. */
+export interface FoundStream {
   readonly configured: ConfiguredStream;
   readonly relation: Relation | undefined;
 }
 
+interface StreamOptions extends FoundStream, Partial<Pick<Reading, 'sessions' | 'together'>> {
+  readonly batches: Batches | undefined;
+}
+
 /** What fails with one stream is told with it, and the others go on; what fails with the connection ends the run. */
-export async function* readRelation(
-  context: ReadContext<Config>,
-  { connection, batches, configured, relation }: RelationOptions,
-): AsyncGenerator<SourceItem, void, undefined> {
+export async function* readRelation(context: ReadContext<Config>, connection: Connection, options: StreamOptions): AsyncGenerator<SourceItem, void, undefined> {
+  const { configured, relation } = options;
   const { name, namespace } = configured.stream;
   const stream = { name, namespace };
   try {
     yield status(stream, 'STARTED');
     if (!relation) throw configError(`${label(stream)} does not exist, or user '${connection.target.user}' may not see it: discover again, or leave it out`, { code: 'pg_no_table', stream });
-    yield* readStream(readingOf(context, { connection, batches, configured, relation }));
+    yield* readStream(readingOf(context, { ...options, connection, relation }));
     if (context.signal.aborted) return;
     yield status(stream, 'COMPLETE');
   } catch (error) {
@@ -66,7 +79,7 @@ export async function* readRelation(
   }
 }
 
-function readingOf(context: ReadContext<Config>, parts: RelationOptions & { readonly relation: Relation }): Reading {
+function readingOf(context: ReadContext<Config>, parts: StreamOptions & { readonly connection: Connection; readonly relation: Relation }): Reading {
   const { config, session } = context;
   const { name, namespace } = parts.configured.stream;
   return {
@@ -80,6 +93,8 @@ function readingOf(context: ReadContext<Config>, parts: RelationOptions & { read
     stateIntervalMs: session?.state_interval_ms ?? config.state_interval_seconds * 1000,
     blockBytes: config.block_bytes,
     signal: context.signal,
+    sessions: parts.sessions ?? 1,
+    together: parts.together,
     log: (level, message) => context.log(level, message),
   };
 }

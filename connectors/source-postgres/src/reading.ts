@@ -4,6 +4,7 @@ import { configError, type ConfiguredStream, type StreamDescriptor } from '@tapl
 import type { Batches } from './batch/batches.js';
 import type { Connection } from './connection.js';
 import { source } from './copy-statement.js';
+import type { Division } from './readers.js';
 import type { Relation, RelationColumn } from './relations.js';
 
 export interface Reading {
@@ -18,6 +19,10 @@ export interface Reading {
   /** Where the run has them. */
   readonly batches: Batches | undefined;
   readonly signal: AbortSignal;
+  /** How many sessions read in this run. */
+  readonly sessions: number;
+  /** Where there are several: how much of a table each reads at a time, and who shares the work out. */
+  readonly together: { readonly rangeBytes: number; divide(division: Division, connection: Connection): Promise<void> } | undefined;
   log(level: 'INFO' | 'WARN', message: string): void;
 }
 

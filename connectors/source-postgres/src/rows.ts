@@ -37,9 +37,9 @@ export async function rowReader(reading: Reading): Promise<RowReader> {
 }
 
 async function* readBatches(
-  { stream, connection, relation, columns }: Reading, batches: NonNullable<Reading['batches']>, { observe, emittedAt, ...rows }: ReadRows,
+  { stream, connection, relation, columns, sessions }: Reading, batches: NonNullable<Reading['batches']>, { observe, emittedAt, ...rows }: ReadRows,
 ): AsyncGenerator<SomeRows, void, undefined> {
-  for await (const { file, ...rest } of batches.read(connection, { relation, columns, ...rows }, { observe })) {
+  for await (const { file, ...rest } of batches.read(connection, { relation, columns, ...rows }, { observe, share: sessions })) {
     yield { item: batch(stream, { ...file, emittedAt: emittedAt() }), ...rest };
   }
 }

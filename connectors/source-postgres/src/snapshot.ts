@@ -1,9 +1,12 @@
 /**
  * Full refresh: one COPY in one REPEATABLE READ snapshot. A table whose key has an order that can be reproduced is read in that order,
- * so that any row is a place to go on from; every other table is read as it lies, and an interrupted read begins again.
+ * so that any row is a place to go on from; every other table is read as it lies, by several sessions if it is large and there are several,
+ * and an interrupted read begins again.
  */
 import { identifier, literal } from '@tapline/postgres-client';
+import type { StreamDescriptor } from '@tapline/protocol';
 import { status, streamState, type SourceItem } from '@tapline/sdk';
+import { exportSnapshot, pageRanges } from './page-ranges.js';
 import { every, inSnapshot, type Reading } from './reading.js';
 import type { Relation } from './relations.js';
 import { rowReader } from './rows.js';
@@ -27,6 +30,10 @@ export async function* readSnapshot(reading: Reading): AsyncGenerator<SourceItem
 
 async function* copy(reading: Reading, key: readonly string[], state: SnapshotState | undefined): AsyncGenerator<SourceItem, void, undefined> {
   const { stream, relation, connection } = reading;
+  if (key.length === 0 && (await copyTogether(reading))) {
+    if (!reading.signal.aborted) yield complete(stream);
+    return;
+  }
   const read = await rowReader(reading);
   // The index walks in the key's order. A sort could fill the server's disk with a copy of the table.
   if (key.length > 0) await connection.query('SET LOCAL enable_sort = off');
@@ -47,7 +54,31 @@ async function* copy(reading: Reading, key: readonly string[], state: SnapshotSt
     }
     if (reading.signal.aborted) return;
   }
-  yield streamState(stream, { v: 1, mode: 'snapshot', complete: true } satisfies SnapshotState);
+  yield complete(stream);
+}
+
+const complete = (stream: StreamDescriptor): SourceItem => streamState(stream, { v: 1, mode: 'snapshot', complete: true } satisfies SnapshotState);
+
+/** By all sessions that have nothing else to do. False: the table is read as one. */
+async function copyTogether(reading: Reading): Promise<boolean> {
+  const { together, relation, connection, signal } = reading;
+  if (!together) return false;
+  const ranges = await pageRanges(connection, relation, together.rangeBytes);
+  if (ranges.length === 1) return false;
+  const { schema, name } = relation;
+  await together.divide({
+    exported: await exportSnapshot(connection),
+    parts: ranges.length,
+    async *read(part, session) {
+      const read = await rowReader({ ...reading, connection: session });
+      for await (const { item } of read({ where: ranges[part], emittedAt: Date.now })) {
+        yield item;
+        if (signal.aborted) return;
+      }
+    },
+    classify: (error, session) => session.classify(error, { schema, name }),
+  }, connection);
+  return true;
 }
 
 /** Compared as a row, which an index on the key can answer. */

@@ -10,8 +10,9 @@ import { copyBatchStatement } from './copy-batch-statement.js';
 
 /** Bytes of columns that make a batch: enough for the readers' row groups, and little beside what a process takes anyway. */
 const batchBytes = 16 << 20;
-/** A slow table keeps its rows no longer: a file is dearer than a line. */
-const lingerMs = 1000;
+/** A slow table keeps its rows no longer: a file is dearer than a line. Where states are wanted more often, so are batches. */
+const longestMs = 1000;
+const shortestMs = 100;
 
 export interface WrittenBatch extends Pick<Batch, 'rows' | 'last' | 'mark'> {
   /** What the item says of it. */
@@ -28,18 +29,20 @@ export interface ReadBatches {
 export class Batches {
   readonly #files: BatchFiles;
   readonly #batchBytes: number;
+  readonly #lingerMs: number;
 
-  private constructor(session: NonNullable<Session['batch']>, signal: AbortSignal) {
+  private constructor(session: NonNullable<Session['batch']>, stateIntervalMs: number, signal: AbortSignal) {
     this.#files = new BatchFiles(session, signal);
     // A few have room at once, so that neither end waits for the other.
     this.#batchBytes = Math.min(batchBytes, session.max_bytes / 8);
+    this.#lingerMs = Math.min(Math.max(stateIntervalMs, shortestMs), longestMs);
   }
 
   /** Undefined where the run has none, or where the database does not say in which encoding its text is: a file wants UTF-8. */
   static async open(session: Session | undefined, connection: Connection, signal: AbortSignal): Promise<Batches | undefined> {
     if (!session?.batch) return undefined;
     const [row] = await connection.query<{ encoding: string }>(`SELECT pg_catalog.current_setting('server_encoding') AS encoding`);
-    return row?.encoding === 'SQL_ASCII' ? undefined : new Batches(session.batch, signal);
+    return row?.encoding === 'SQL_ASCII' ? undefined : new Batches(session.batch, session.state_interval_ms ?? longestMs, signal);
   }
 
   /** Names that begin like our own are ambiguous in a batch; and a file has a column. */
@@ -51,7 +54,7 @@ export class Batches {
   async *read(connection: Connection, rows: CopyRows, { observe, added = [], share = 1 }: ReadBatches = {}): AsyncGenerator<WrittenBatch, void, undefined> {
     const { sql, columns } = copyBatchStatement(rows);
     const options = { columns, added: added.map(addedColumn), fields: rows.fields?.length ?? 0, observe, batchBytes: this.#batchBytes / share };
-    const blocks = connection.copyOut<Batch>(sql, { lingerMs, reader: (onBlock) => new BatchFrames({ ...options, onBlock }) });
+    const blocks = connection.copyOut<Batch>(sql, { lingerMs: this.#lingerMs, reader: (onBlock) => new BatchFrames({ ...options, onBlock }) });
     for await (const { parts, columns: names, ...rest } of blocks) {
       yield { file: { ...(await this.#files.write(parts)), rows: rest.rows, columns: names }, ...rest };
     }

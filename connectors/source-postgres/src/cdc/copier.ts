@@ -11,6 +11,7 @@ import type { Config } from '../config.js';
 import { Connection } from '../connection.js';
 import { lineBlocks } from '../copy-out.js';
 import { copyStatement, type CopyRows } from '../copy-statement.js';
+import { exportSnapshot, pageRanges, withSnapshot } from '../page-ranges.js';
 import { label, linePrefix, wideColumns } from '../reading.js';
 import { findRelations, type Relation } from '../relations.js';
 import type { Checkpoint } from './checkpoint.js';
@@ -61,7 +62,6 @@ interface Put {
 
 const nameOf = ({ stream: { name, namespace } }: Table): { readonly schema: string; readonly name: string } => ({ schema: namespace ?? 'public', name });
 
-const pageBytes = 8192;
 const retryMs = [1000, 2000, 5000, 10_000, 30_000];
 
 export class Copier {
@@ -245,31 +245,17 @@ export class Copier {
     const changed = table.takeSchema();
     if (changed) await put(changed);
     const wide = this.#options.batches?.hold(columns) ? undefined : await wideColumns({ connection, relation, columns });
-    const pages = relation.kind === 'table' ? await this.#pages(relation, connection) : 0;
-    const perRange = Math.max(Math.floor(config.snapshot_range_bytes / pageBytes), 1);
-    const count = Math.max(Math.ceil(pages / perRange), 1);
-    const ranges = Array.from({ length: count }, (_, i) => {
-      const within = count === 1 ? [] : [...(i > 0 ? [`s.ctid >= '(${i * perRange},0)'`] : []), ...(i < count - 1 ? [`s.ctid < '(${(i + 1) * perRange},0)'`] : [])];
-      const where = [...(published.rowFilter ? [`(${published.rowFilter})`] : []), ...within];
+    const pages = await pageRanges(connection, relation, config.snapshot_range_bytes);
+    const ranges = pages.map((within): CopyRows => {
+      const where = [...(published.rowFilter ? [`(${published.rowFilter})`] : []), ...(within ? [within] : [])];
       return { relation, columns, where: where.length > 0 ? where.join(' AND ') : undefined };
     });
-    const [exported] = count > 1 ? await connection.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id') : [];
-    return { table, exported: exported?.id, ranges, wide, tail: snapshotTail({ base, now, withOrder }), next: 0, helpers: new Set() };
-  }
-
-  async #pages(relation: Relation, connection: Connection): Promise<number> {
-    const [row] = await connection.query<{ pages: number }>(`SELECT (pg_catalog.pg_relation_size($1::oid) / ${pageBytes})::float8 AS pages`, [relation.oid]);
-    return row?.pages ?? 0;
+    const exported = ranges.length > 1 ? await exportSnapshot(connection) : undefined;
+    return { table, exported, ranges, wide, tail: snapshotTail({ base, now, withOrder }), next: 0, helpers: new Set() };
   }
 
   async #help(copy: Copy, connection: Connection): Promise<void> {
-    await connection.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-    try {
-      await connection.query(`SET TRANSACTION SNAPSHOT '${copy.exported}'`);
-      await this.#copyRanges(copy, connection);
-    } finally {
-      if (!connection.broken) await connection.query('ROLLBACK').catch(() => {});
-    }
+    await withSnapshot(connection, copy.exported!, () => this.#copyRanges(copy, connection));
   }
 
   async #copyRanges(copy: Copy, connection: Connection): Promise<void> {

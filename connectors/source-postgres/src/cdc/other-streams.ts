@@ -29,7 +29,7 @@ export async function readOthers(context: ReadContext<Config>, streams: readonly
   await using connection = await openPatiently(reading);
   for (const { configured, relation } of streams) {
     if (target.signal.aborted) return;
-    for await (const item of readRelation(reading, { connection, batches: target.batches, configured, relation })) {
+    for await (const item of readRelation(reading, connection, { batches: target.batches, configured, relation })) {
       if (item.kind === 'stream_state') {
         target.checkpoint.setOther(item.stream, item.state);
         target.onProgress();

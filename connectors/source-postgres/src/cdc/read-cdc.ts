@@ -17,7 +17,7 @@ import { Confirmations } from './confirmations.js';
 import { ReplicationStream } from './connection/replication-stream.js';
 import { Control } from './control.js';
 import { Copier } from './copier.js';
-import { Mailbox } from './mailbox.js';
+import { Mailbox } from '../mailbox.js';
 import { isReadByChanges, requirePlainNames } from './meta-columns.js';
 import { watchForTables } from './new-tables.js';
 import { openSlot, type OpenedSlot } from './open-slot.js';
@@ -102,7 +102,8 @@ class Replication {
   async #lost(thrown: unknown, control: Control): Promise<unknown> {
     const error = toConnectorError(thrown);
     if (!lostCodes.has(error.code) || this.#context.config.on_lost !== 'resnapshot') return thrown;
-    await dropSlot(await control.connection(), this.#publishing.names.slot);
+    // Our own session has ended, and the server may not have noticed yet.
+    await dropSlot(await control.connection(), this.#publishing.names.slot, { waitMs: 10_000 });
     return transientError(`${error.message}. As on_lost says, every table is copied again`, { code: error.code, cause: error });
   }
 

@@ -14,7 +14,7 @@ import type { Control } from './control.js';
 import { readMessage } from './decode/messages.js';
 import { fillHoles } from './decode/reselect.js';
 import { formatLsn, type Lsn } from './lsn.js';
-import type { Mailbox } from './mailbox.js';
+import type { Mailbox } from '../mailbox.js';
 
 export interface ReplicatorOptions {
   readonly stream: ReplicationStream;

@@ -67,8 +67,9 @@ export async function createSlot(connection: Connection, { name, failover, timeo
   }
 }
 
-/** False: there was none. `force` ends the session that reads it; without, one that is read is an error. */
-export async function dropSlot(connection: Connection, name: string, { force = false } = {}): Promise<boolean> {
+/** False: there was none. `force` ends the session that reads it; without, one that is read for longer than `waitMs` is an error. */
+export async function dropSlot(connection: Connection, name: string, { force = false, waitMs = 0 } = {}): Promise<boolean> {
+  const begun = performance.now();
   for (let attempt = 1; ; attempt++) {
     try {
       await connection.query(`SELECT pg_catalog.pg_drop_replication_slot(${literal(name)})`);
@@ -78,6 +79,10 @@ export async function dropSlot(connection: Connection, name: string, { force = f
       if (code === '42704') return false;
       if (code === '42501') throw noReplication(connection, error);
       if (code !== '55006') throw connection.classify(error);
+      if (performance.now() - begun < waitMs) {
+        await sleep(50);
+        continue;
+      }
       const pid = (await findSlot(connection, name))?.activePid;
       if (force && attempt <= 50) {
         if (pid !== undefined) await connection.query('SELECT pg_catalog.pg_terminate_backend($1::int)', [pid]).catch((refused: unknown) => { throw connection.classify(refused); });

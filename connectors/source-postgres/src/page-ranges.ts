@@ -1,0 +1,37 @@
+/** A table as ranges of its pages, which several sessions can read under one snapshot. */
+import type { Connection } from './connection.js';
+import type { Relation } from './relations.js';
+
+const pageBytes = 8192;
+
+/**
+ * Conditions on the alias `s` that divide the table, each of about so many bytes; `[undefined]`: it is read as one. The last one has no
+ * end: the table may have grown before the snapshot.
+ */
+export async function pageRanges(connection: Connection, relation: Relation, bytes: number): Promise<readonly (string | undefined)[]> {
+  if (relation.kind !== 'table') return [undefined];
+  const [row] = await connection.query<{ pages: number }>(`SELECT (pg_catalog.pg_relation_size($1::oid) / ${pageBytes})::float8 AS pages`, [relation.oid]);
+  const each = Math.max(Math.floor(bytes / pageBytes), 1);
+  const count = Math.max(Math.ceil((row?.pages ?? 0) / each), 1);
+  if (count === 1) return [undefined];
+  return Array.from({ length: count }, (_, i) =>
+    [...(i > 0 ? [`s.ctid >= '(${i * each},0)'`] : []), ...(i < count - 1 ? [`s.ctid < '(${(i + 1) * each},0)'`] : [])].join(' AND '),
+  );
+}
+
+/** The name by which other sessions can see what this one's transaction sees, for as long as that lasts. */
+export async function exportSnapshot(connection: Connection): Promise<string> {
+  const [row] = await connection.query<{ id: string }>('SELECT pg_catalog.pg_export_snapshot() AS id');
+  return row!.id;
+}
+
+/** Runs `body` in a read-only transaction that sees what the exported one does. */
+export async function withSnapshot(connection: Connection, exported: string, body: () => Promise<void>): Promise<void> {
+  await connection.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+  try {
+    await connection.query(`SET TRANSACTION SNAPSHOT '${exported}'`);
+    await body();
+  } finally {
+    if (!connection.broken) await connection.query('ROLLBACK').catch(() => {});
+  }
+}
