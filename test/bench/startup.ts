@@ -1,38 +1,64 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { workspaceRoot } from '../services/index.js';
 import { mixedTable, startBenchServer } from './bench-server.js';
-import { measure, medianOf, type Measured } from './measure.js';
-import { printTable, saveResult, seconds } from './report.js';
-import { syncArgs, tapline } from './tapline.js';
+import { keptRuns, mediansOf, takeTurns, type Contestant, type Medians, type Runs } from './comparison.js';
+import { measure } from './measure.js';
+import { report, type Bar } from './report.js';
+import { connector, summaryOf, syncArgs, tapline } from './tapline.js';
 
-/** What a command costs that has nothing to do. */
-export async function startup({ repetitions = 10 }: { repetitions?: number } = {}): Promise<void> {
+export interface StartupOptions {
+  readonly repetitions?: number;
+  /** Default: yes. */
+  readonly save?: boolean;
+}
+
+/** What a command costs that has nothing to do, beside a Node that runs an empty program. */
+export async function startup({ repetitions = 10, save = true }: StartupOptions = {}): Promise<void> {
   const server = await startBenchServer();
   const dir = await mkdtemp(join(tmpdir(), 'tapline-bench-'));
   try {
     const { url } = await mixedTable(server, 1000);
-    const sync = syncArgs({ source: url, dest: join(dir, 'lake'), stateDir: join(dir, 'state'), more: ['--mode', 'public.events=incremental:created_at'] });
-    await measure(process.execPath, sync, { cwd: dir });
-    const connector = (name: string) => join(workspaceRoot, 'connectors', name, 'bin', `${name}.js`);
-    const commands: Record<string, string[]> = {
-      'node, nothing': ['-e', ''],
-      'runner --help': [tapline, '--help'],
-      'runner sync --help': [tapline, 'sync', '--help'],
-      'source-postgres spec': [connector('source-postgres'), 'spec'],
-      'destination-s3 spec': [connector('destination-s3'), 'spec'],
-      'sync, nothing to do': sync,
-    };
-    const runs: Record<string, Measured[]> = {};
-    for (let repetition = 0; repetition < repetitions; repetition++) {
-      for (const [name, args] of Object.entries(commands)) (runs[name] ??= []).push(await measure(process.execPath, args, { cwd: dir, memory: false }));
-    }
-    const medians = Object.fromEntries(Object.entries(runs).map(([name, all]) => [name, medianOf(all)]));
-    printTable([['', 'wall', 'CPU'], ...Object.entries(medians).map(([name, m]) => [name, seconds(m.wallSeconds), seconds(m.cpuSeconds)])]);
-    await saveResult('startup', { repetitions, medians });
+    // What a machine adds to Node's certificates is read by each process before anything else, and is no cost of ours.
+    const node = (...args: string[]): Contestant => ({ run: () => measure(process.execPath, args, { cwd: dir, memory: false, env: { NODE_EXTRA_CA_CERTS: '' } }) });
+    const sync = (dest: string): Contestant => node(...syncArgs({ source: url, dest, stateDir: join(dir, 'state'), more: ['--mode', 'public.events=incremental:created_at'] }));
+    const runs = await takeTurns({
+      'node, nothing': node('-e', ''),
+      'runner --help': node(tapline, '--help'),
+      'runner sync --help': node(tapline, 'sync', '--help'),
+      ...Object.fromEntries(['source-postgres', 'destination-s3', 'destination-warehouse'].map((name) => [`${name} spec`, node(connector(name), 'spec')])),
+      [intoFolder]: sync(join(dir, 'lake')),
+      [intoDuckdb]: sync(`duckdb://${join(dir, 'warehouse.db')}`),
+    }, { repetitions });
+    requireNothingMoved(runs);
+    const medians = mediansOf(runs);
+    await report({
+      scenario: 'startup', save,
+      title: `commands that have nothing to do; medians of ${repetitions}`,
+      table: [['', 'wall', 'CPU'], ...Object.entries(medians).map(([name, m]) => [name, milliseconds(m.wallSeconds), milliseconds(m.cpuSeconds)])],
+      bars: bars(medians),
+      figures: { repetitions, medians, runs: keptRuns(runs) },
+    });
   } finally {
     await server.stop();
     await rm(dir, { recursive: true, force: true });
+  }
+}
+
+const intoFolder = 'sync into a folder, nothing new';
+const intoDuckdb = 'sync into DuckDB, nothing new';
+
+const milliseconds = (value: number): string => `${Math.round(value * 1000)} ms`;
+
+const bars = (medians: Medians): Bar[] =>
+  ([['runner --help', 0.1], [intoFolder, 0.7], [intoDuckdb, 0.7]] as const).map(([what, atMost]) => ({ what, value: medians[what]!.wallSeconds, atMost, as: milliseconds }));
+
+/** The round that is not counted moved the rows. */
+function requireNothingMoved(runs: Runs): void {
+  for (const name of [intoFolder, intoDuckdb]) {
+    for (const { stdout } of runs[name] ?? []) {
+      const { records } = summaryOf(stdout);
+      if (records > 0) throw new Error(`${name}: it moved ${records} records`);
+    }
   }
 }
