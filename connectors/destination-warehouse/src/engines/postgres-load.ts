@@ -2,11 +2,12 @@
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { duckdbType } from '@tapline/catalog';
 import { sqlString } from '@tapline/columnar';
 import type { LoadColumn, Row } from '../warehouse.js';
 import { Pipe } from './pipe.js';
 
-export interface CsvOptions {
+export interface CopyTextOptions {
   /** Runs a statement of the embedded engine. */
   readonly run: (sql: string) => Promise<readonly Row[]>;
   readonly folder: string;
@@ -15,14 +16,12 @@ export interface CsvOptions {
 }
 
 /**
- * The query's rows as CSV: an empty field is NULL, an empty string is quoted. Of the forms that both sides have it is the cheapest to
- * write. Rejects with what `run` does; a consumer that stops early ends the statement, too.
+ * The query's rows in the text form of COPY. PostgreSQL reads it in four fifths of the time that CSV takes, where each character has to be
+ * looked at for quotes; and nothing has to be quoted here. Rejects with what `run` does; a consumer that stops early ends the statement, too.
  */
-export async function* csvOf(select: string, columns: readonly LoadColumn[], { run, folder, onRows }: CsvOptions): AsyncGenerator<Buffer, void, undefined> {
-  const path = join(folder, `load-${process.pid}-${++loads}.csv`);
-  // A column alone may hold \. alone, which ends the data up to PostgreSQL 17, unless it is quoted.
-  const quote = columns.length === 1 ? ', FORCE_QUOTE *' : '';
-  const copy = `COPY (${typed(select, columns)}) TO ${sqlString(path)} (FORMAT csv, HEADER false, NULLSTR '', DELIMITER ',', QUOTE '"', ESCAPE '"'${quote})`;
+export async function* copyTextOf(select: string, columns: readonly LoadColumn[], { run, folder, onRows }: CopyTextOptions): AsyncGenerator<Buffer, void, undefined> {
+  const path = join(folder, `load-${process.pid}-${++loads}.text`);
+  const copy = `COPY (${escaped(select, columns)}) TO ${sqlString(path)} (FORMAT csv, HEADER false, NULLSTR '\\N', DELIMITER '\t', QUOTE '', ESCAPE '')`;
   const write = async (): Promise<void> => onRows(Number((await run(copy))[0]?.['Count']));
   const pipe = await Pipe.make(path);
   if (!pipe) {
@@ -51,10 +50,22 @@ export async function* csvOf(select: string, columns: readonly LoadColumn[], { r
 
 let loads = 0;
 
-/** By position: the names are the query's own. */
-function typed(select: string, columns: readonly LoadColumn[]): string {
-  const names = columns.map((_, i) => `c${i}`);
-  if (columns.every(({ type }) => type.kind !== 'bytes')) return select;
-  const values = columns.map(({ type }, i) => (type.kind === 'bytes' ? `'\\x' || hex(c${i})` : `c${i}`));
-  return `SELECT ${values.join(', ')} FROM (${select}) AS rows (${names.join(', ')})`;
+/**
+ * Text with a backslash before what the form has a use for: https://www.postgresql.org/docs/current/sql-copy.html. By position: the names are the
+ * query's own. Most texts hold none of it, which is cheaper to see than to replace.
+ */
+function escaped(select: string, columns: readonly LoadColumn[]): string {
+  const values = columns.map(({ type }, i) => {
+    const value = `c${i}`;
+    if (type.kind === 'bytes') return `'\\\\x' || hex(${value})`;
+    if (duckdbType(type) !== 'VARCHAR') return value;
+    const any = specials.map(({ character }) => `contains(${value}, ${character})`).join(' OR ');
+    return `CASE WHEN ${any} THEN ${specials.reduce((text, { character, as }) => `replace(${text}, ${character}, '${as}')`, value)} ELSE ${value} END`;
+  });
+  return `SELECT ${values.join(', ')} FROM (${select}) AS rows (${columns.map((_, i) => `c${i}`).join(', ')})`;
 }
+
+/** The backslash first: the others bring one. */
+const specials = [
+  { character: `'\\'`, as: '\\\\' }, { character: 'chr(10)', as: '\\n' }, { character: 'chr(9)', as: '\\t' }, { character: 'chr(13)', as: '\\r' },
+] as const;

@@ -10,7 +10,7 @@ import type { TableName } from '../dialects/dialect.js';
 import type { LoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
 import type { PostgresConfig } from './postgres-config.js';
 import { columnOfFailure } from './postgres-copy-error.js';
-import { csvOf } from './postgres-load.js';
+import { copyTextOf } from './postgres-load.js';
 import { replaceTable } from './postgres-replace.js';
 import { PostgresSession, type SessionOptions } from './postgres-session.js';
 import { endHungWriters } from './postgres-takeover.js';
@@ -133,10 +133,10 @@ export class PostgresWarehouse implements Warehouse {
   async #copy({ table, columns, select }: LoadRequest, run: (sql: string) => Promise<Row[]>): Promise<number> {
     const { session, scratch } = this.#parts;
     const target = postgresDialect.table(table);
-    const sql = `COPY ${target} (${columns.map(({ name }) => identifier(name)).join(', ')}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')`;
+    const sql = `COPY ${target} (${columns.map(({ name }) => identifier(name)).join(', ')}) FROM STDIN (FORMAT text, ENCODING 'UTF8')`;
     try {
       let written = 0;
-      const taken = await session.copyIn(sql, csvOf(select, columns, { run, folder: scratch, onRows: (rows) => (written = rows) }));
+      const taken = await session.copyIn(sql, copyTextOf(select, columns, { run, folder: scratch, onRows: (rows) => (written = rows) }));
       if (taken !== written) throw systemError(`${target} took ${taken} rows of ${written}`, { code: 'pg_rows' });
       return taken;
     } catch (error) {
