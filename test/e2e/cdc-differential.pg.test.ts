@@ -27,7 +27,7 @@ describe('under random changes of rows and of tables, the folded stream equals a
     await client.query(`ALTER TYPE mood ADD VALUE 'of a new kind'`);
     await client.query(`UPDATE matrix SET mood = 'of a new kind' WHERE id = 5; UPDATE matrix SET id = -1 - id`);
     await succeeded(at.sync(args));
-    await workDuring(args);
+    await workDuring(args, 40);
     await work(20);
     await succeeded(at.sync(args));
 

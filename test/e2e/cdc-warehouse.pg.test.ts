@@ -10,6 +10,7 @@ import { startCdcServer, type CdcServer } from '../chaos/cdc-world.js';
 import { randomOf } from '../chaos/random.js';
 import { createWarehouseCdcWorld } from '../chaos/warehouse-cdc-world.js';
 import { forms, optionOf, type Form } from '../chaos/warehouse-cdc-verify.js';
+import { byTurns } from '../harness/everyday.js';
 import { dropSlots } from '../harness/slots.js';
 import { testWarehouse, warehouseKinds, type TestWarehouse, type WarehouseKind } from '../harness/warehouse.js';
 import { explain, succeeded, workspace } from '../harness/workspace.js';
@@ -40,14 +41,14 @@ describe('under random changes of rows and of tables, the merged table equals th
     const merged = await warehouseOf(kind);
     const args = ['--sync', 'stream', '--dest', `${merged.uri}?${optionOf(form)}`, '--flush', '200ms'];
 
-    await work(40);
+    await work(full ? 40 : 20);
     await succeeded(at.sync(args));
-    await work(20);
+    await work(full ? 20 : 10);
     // Every value of the list by the stream, the keys of all rows changed.
     await client.query(`UPDATE matrix SET id = -1 - id`);
     if (full) await succeeded(at.sync(args));
-    await workDuring(args);
-    await work(20);
+    await workDuring(args, full ? 40 : 15);
+    await work(full ? 20 : 10);
     await succeeded(at.sync(args));
 
     const fresh = await warehouseOf(kind);
@@ -64,7 +65,7 @@ beforeAll(async () => {
 afterAll(() => server?.stop());
 
 describe('the copy and the stream meet exactly in the merged table', () => {
-  const cases: readonly (readonly [WarehouseKind, Form])[] = full ? warehouseKinds.flatMap((kind) => forms.map((form) => [kind, form] as const)) : [['postgres14', 'hard'], ['duckdb', 'soft']];
+  const cases: readonly (readonly [WarehouseKind, Form])[] = full ? warehouseKinds.flatMap((kind) => forms.map((form) => [kind, form] as const)) : byTurns([['postgres14', 'hard'], ['duckdb', 'soft']]);
   test.each(cases)('into %s (%s), with changes and deletions of rows while they are copied, and of rows that were not copied yet', { timeout: 300_000 }, async (kind, form) => {
     const world = await createWarehouseCdcWorld(server, { seed: `copy ${kind} ${form}`, pauseMs: 0, largest: full ? 2_000 : 300, writers: full ? 3 : 2, kind, form });
     onTestFinished(() => world.dispose());

@@ -17,8 +17,8 @@ export interface ChangingSource {
   readonly tables: readonly string[];
   /** So many transactions. */
   work(count: number): Promise<void>;
-  /** `work` four times in a run that goes on meanwhile. Resolves when the run has ended. */
-  workDuring(args: readonly string[]): Promise<void>;
+  /** `work(count)` in a run that goes on meanwhile. Resolves when the run has ended. */
+  workDuring(args: readonly string[], count: number): Promise<void>;
   /** For a test that fails: how to try it again, and what was done to the tables. */
   explained(seed: string): string;
 }
@@ -39,10 +39,10 @@ export async function changingSource(version: PostgresVersion, random: Random): 
   return {
     at, client, work,
     tables: ['matrix', ...changes.tables],
-    async workDuring(args) {
+    async workDuring(args, count) {
       const going = at.startSync([...args, '--continuous']);
       await going.connectors();
-      for (let i = 0; i < 4; i++) await work(10);
+      await work(count);
       going.kill('SIGTERM');
       await succeeded(going.done);
     },
