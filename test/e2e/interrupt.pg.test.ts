@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { byTurns } from '../harness/everyday.js';
 import { descendantsOf, isGone, signal, until, untilGone } from '../harness/processes.js';
 import { countOf } from '../harness/query.js';
 import { explain, workspace } from '../harness/workspace.js';
@@ -10,7 +11,7 @@ const big = (rows: number) => `
 const incremental = ['--sync', 'big', '--mode', 'public.big=incremental:updated_at'];
 
 describe('a run that is interrupted', () => {
-  test.each([['SIGINT', 130], ['SIGTERM', 143]] as const)('%s stops at the next boundary, saves, exits %i, and the next run goes on', async (name, code) => {
+  test.each(byTurns([['SIGINT', 130], ['SIGTERM', 143]] as const))('%s stops at the next boundary, saves, exits %i, and the next run goes on', async (name, code) => {
     const at = await workspace({ seed: big(400_000) });
     const first = at.startSync(incremental);
     const { source, destination } = await first.connectors();

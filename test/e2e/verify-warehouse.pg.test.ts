@@ -1,7 +1,7 @@
 /** `runner verify` against a warehouse: what is equal is found equal in every way of writing, and what differs is named. */
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { everyday } from '../harness/everyday.js';
+import { byTurns, everyday } from '../harness/everyday.js';
 import { differencesById, verified, type Verified, type VerifyOptions } from '../harness/verified.js';
 import { explain, succeeded } from '../harness/workspace.js';
 import { availableTypes } from './available-types.js';
@@ -41,7 +41,9 @@ describe.each(['duckdb', 'postgres18'] as const)('%s', (kind) => {
     expect(outcome.exitCode).toBe(1);
     expect(differencesById(outcome.tables[0]!)).toEqual([[7, { kind: 'changed', columns: ['name'] }], [8, { kind: 'missing' }], [9, { kind: 'doubled' }]]);
   });
+});
 
+describe.each(byTurns(['duckdb', 'postgres18'] as const))('%s', (kind) => {
   test('a sync that never ran is a config_error, and no file is made for it', async () => {
     const at = await warehouseWorkspace(kind, { seed });
     const outcome = await at.run(['verify', '--source', at.database.url, '--dest', at.warehouse.uri, '--state-dir', at.stateDir, '--json']);
