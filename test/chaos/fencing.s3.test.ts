@@ -2,6 +2,7 @@
 import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { byTurns } from '../harness/everyday.js';
 import { isGone, processInfo, signal, until, untilGone } from '../harness/processes.js';
 import type { Lake } from '../harness/lake.js';
 import { leaveDestination, type Running } from '../harness/tapline.js';
@@ -36,8 +37,7 @@ const points: readonly (readonly [Lake['kind'], string])[] = (['folder', 'S3'] a
   ['dest.after_stage@2', 'dest.before_head@2', 'dest.after_head@2', 'dest.mid_publish@1', 'dest.after_publish@2'].map((point) => [lake, point] as const),
 );
 const full = process.env['CHAOS'] === 'full';
-const everyday = new Set(['folder dest.before_head@2', 'S3 dest.after_stage@2', 'S3 dest.after_head@2']);
-const cases = points.filter(([lake, point]) => full || everyday.has(`${lake} ${point}`));
+const cases = full ? points : ([['S3', 'dest.after_head@2'], ...byTurns([['folder', 'dest.before_head@2'], ['S3', 'dest.after_stage@2']] as const)] as const);
 
 const lastCommit = (point: string): boolean => /publish/.test(point);
 

@@ -4,19 +4,20 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bucketLakeAt, folderLake, type Lake } from '../harness/lake.js';
+import { byTurns } from '../harness/everyday.js';
 import { startPostgres, type PostgresServer } from '../services/postgres.js';
 import { startS3, type S3Server } from '../services/s3.js';
 import { cleanRun, crash, killed } from './crash.js';
 import { randomOf } from './random.js';
 import { createWorld, type World } from './world.js';
 
-const kills = Number(process.env['CHAOS_KILLS'] ?? 2);
+const kills = Number(process.env['CHAOS_KILLS'] ?? 1);
 const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000);
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 
 const victims = ['source', 'destination', 'runner', 'PostgreSQL', 'store'] as const;
 
-describe.each(['folder', 'S3'] as const)('%s: after kill -9 at random moments and one more run, every row is there once', (kind) => {
+describe.each(byTurns(['folder', 'S3'] as const))('%s: after kill -9 at random moments and one more run, every row is there once', (kind) => {
   const random = randomOf(`${seed} ${kind}`);
   let postgres: PostgresServer;
   let store: S3Server | undefined;
