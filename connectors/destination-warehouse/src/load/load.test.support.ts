@@ -101,7 +101,8 @@ export class Staging implements AsyncDisposable {
       const there = columns.includes(column);
       return { column, from: there ? column.name : undefined, type: there ? column.type : undefined, lossy: false };
     });
-    return { rows: { path }, sources, unchanged };
+    // By turns as a file, and as what batches are read by.
+    return { rows: files % 2 === 0 ? { path } : { select: `SELECT * FROM read_parquet(${sqlString(path)})` }, sources, unchanged };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
