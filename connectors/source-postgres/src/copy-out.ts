@@ -13,6 +13,8 @@ export interface FrameReader {
   cut(): void;
   /** Rows that are not handed over. */
   readonly pendingRows: number;
+  /** Blocks are still to be made of what was pushed: an empty chunk is to be pushed before any other, and before it is over. */
+  readonly holdsBack?: boolean;
 }
 
 export interface CopyOutOptions<Block> {
@@ -46,6 +48,7 @@ export const lineBlocks = ({ prefix, ...options }: LineOptions): CopyOutOptions<
 });
 
 type DataListener = (chunk: Buffer) => void;
+const noBytes = Buffer.alloc(0);
 /** Bytes read ahead of the consumer. */
 const readAhead = 262_144;
 
@@ -83,7 +86,7 @@ export class CopyOut<Block> {
         since = performance.now();
         continue;
       }
-      const chunk = this.#chunks.shift();
+      const chunk = this.#frames.holdsBack ? noBytes : this.#chunks.shift();
       if (chunk) {
         this.#chunkBytes -= chunk.length;
         const rest = this.#frames.push(chunk);

@@ -48,6 +48,9 @@ export class Column {
   /** A bit a row, all set: {@link setNull} clears it. So a value that is there costs nothing. */
   #valid: Buffer = Buffer.alloc(smallest / 8, 0xff);
 
+  /** `bytes` are a part of somebody else's, whom they keep alive. */
+  #isAdopted = false;
+
   constructor(type: BatchType) {
     this.type = type;
   }
@@ -82,10 +85,17 @@ export class Column {
     return this.bytes.subarray(0, this.used);
   }
 
+  /** Takes all values of an empty column as they are, without a copy: for one that is large. */
+  adopt(values: Buffer): void {
+    this.#take(values);
+    this.used = values.length;
+    this.#isAdopted = true;
+  }
+
   /** Empty again. Memory that one large value took goes; what batches of this kind need stays. */
   reset(): void {
     if (this.bytes.length > Math.max(smallest, 4 * this.used)) this.#take(Buffer.allocUnsafeSlow(Math.max(smallest, 2 * this.used)));
-    if (this.bytes.length > mostKept) this.#take(Buffer.allocUnsafeSlow(smallest));
+    if (this.bytes.length > mostKept || this.#isAdopted) this.#take(Buffer.allocUnsafeSlow(smallest));
     if (this.nulls > 0) this.#valid.fill(0xff, 0, (this.rows + 7) >> 3);
     this.used = 0;
     this.rows = 0;
@@ -93,6 +103,7 @@ export class Column {
   }
 
   #take(bytes: Buffer): void {
+    this.#isAdopted = false;
     this.bytes = bytes;
     this.view = viewOf(bytes);
   }

@@ -238,4 +238,16 @@ describe('a buffer', () => {
     column.reset();
     expect(column.bytes).toBe(bytes);
   });
+
+  test('takes a large value as it is, and lets it go', async () => {
+    const column = new Column({ kind: 'text' });
+    const value = Buffer.concat([Buffer.from([6, 0, 0, 0]), Buffer.from('ünder')]);
+    column.reserve(1, 0);
+    column.adopt(value);
+    column.rows = 1;
+    await expectRead([column], [['ünder']]);
+    column.reset();
+    expect(column.bytes.buffer).not.toBe(value.buffer);
+    expect(column.used).toBe(0);
+  });
 });

@@ -65,6 +65,8 @@ export class BatchFrames {
   /** The columns hold what was handed over. */
   #handedOver = false;
   #large: { readonly frame: Buffer; at: number } | undefined;
+  /** What came behind the large row that was handed over. */
+  #rest: Buffer | undefined;
 
   constructor(options: BatchFramesOptions) {
     this.#options = options;
@@ -82,11 +84,17 @@ export class BatchFrames {
    */
   push(chunk: Buffer): Buffer | undefined {
     this.#reuse();
+    if (this.#rest) chunk = chunk.length > 0 ? Buffer.concat([this.#rest, chunk]) : this.#rest;
+    this.#rest = undefined;
     let from = 0;
     while (from < chunk.length) {
       if (this.#large) {
         from += this.#fillLarge(chunk, from);
-        continue;
+        if (this.#large) continue;
+        // Alone: beside it there would be a copy of it.
+        this.cut();
+        this.#rest = chunk.subarray(from);
+        return undefined;
       }
       const take = Math.min(chunk.length - from, inputBytes - this.#held);
       this.#input.bytes.set(take === chunk.length ? chunk : chunk.subarray(from, from + take), this.#held);
@@ -95,7 +103,7 @@ export class BatchFrames {
       const stop = this.#frames(end);
       if (stop !== -1) return Buffer.concat([this.#input.bytes.subarray(stop, end), chunk.subarray(from)]);
     }
-    // A large row is a batch of its own, but for what came with its end.
+    // What came before a large row does not wait for it.
     if (this.#large || this.#rows >= mostRows || this.#bytes() >= this.#options.batchBytes) this.cut();
     return undefined;
   }
@@ -114,6 +122,11 @@ export class BatchFrames {
       last: this.#last,
       mark: observe?.mark(),
     });
+  }
+
+  /** More is made of what was pushed so far, once the batch is consumed: `push` nothing. */
+  get holdsBack(): boolean {
+    return this.#rest !== undefined;
   }
 
   /** Rows that wait in the batch that is being made. */

@@ -4,6 +4,8 @@ import type { Decode, Fields } from './fields.js';
 
 /** Up to here a loop is done before a call has begun. */
 const shortText = 32;
+/** From here on a copy is worth avoiding. */
+const largeText = 65_536;
 
 /** Copies the field's bytes but for the first `skip`. COPY and the file both have the length before the bytes; only its order differs. */
 const bytesFrom = (skip: number): Decode => (fields, field, column) => {
@@ -35,18 +37,24 @@ const bytesFrom = (skip: number): Decode => (fields, field, column) => {
   column.rows = row;
 };
 
-/** Of a large row there is one, in a buffer of its own. */
+/** Of a large row there is one, in a buffer of its own; what makes it large stays where it is. */
 function oneByOne({ bytes, view, starts, stride, rows }: Fields, field: number, column: Column, skip: number): void {
   for (let i = field, end = rows * stride; i < end; i += stride, column.rows++) {
     const at = starts[i]!;
-    const length = at < 0 ? 0 : view.getInt32(at - 4) - skip;
-    column.reserve(1, length + 4);
+    column.reserve(1, 0);
     if (at < 0) {
       column.setNull(column.rows);
       continue;
     }
-    column.view.setInt32(column.used, length, true);
-    bytes.copy(column.bytes, column.used + 4, at + skip, at + skip + length);
+    const length = view.getInt32(at - 4) - skip;
+    const from = at + skip - 4;
+    view.setInt32(from, length, true);
+    if (column.used === 0 && length > largeText) {
+      column.adopt(bytes.subarray(from, from + 4 + length));
+      continue;
+    }
+    column.reserve(0, 4 + length);
+    bytes.copy(column.bytes, column.used, from, from + 4 + length);
     column.used += 4 + length;
   }
 }
