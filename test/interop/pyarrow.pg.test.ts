@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { availableTypes } from '../e2e/available-types.js';
 import { differences, matrix, settings, type ReadRow } from '../e2e/types-matrix.js';
+import { byTurns } from '../harness/everyday.js';
 import { parquetKeys } from '../harness/lake.js';
 import { dateText, timeText, timestampText } from '../harness/parquet.js';
 import { explain, workspace } from '../harness/workspace.js';
@@ -27,7 +28,7 @@ function canonical(type: string | undefined, value: string | null | undefined): 
 }
 
 describe('pyarrow reads the lake', () => {
-  test.each([18, 14] as const)('every type of PostgreSQL %i is the value that PostgreSQL says', async (version) => {
+  test.each(byTurns([18, 14] as const))('every type of PostgreSQL %i is the value that PostgreSQL says', async (version) => {
     const at = await workspace({ version });
     const { cases, seed, expected } = matrix(version, await availableTypes(at.database));
     await at.database.query(`${settings} ${seed}`);

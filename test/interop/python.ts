@@ -14,7 +14,7 @@ const environments = {
   pyairbyte: ['airbyte==0.71.3', 'airbyte-protocol-models-pdv2==0.18.0'],
 } as const;
 
-/** Absolute path of a program of that environment, which is made if it is not there (a minute or two, once). */
+/** Absolute path of a program of that environment, which is made if it is not there (a minute, once). */
 export async function pythonProgram(environment: keyof typeof environments, program: string): Promise<string> {
   const directory = join(cacheDir, environment);
   const stamp = join(directory, 'tapline-stamp');
@@ -22,7 +22,8 @@ export async function pythonProgram(environment: keyof typeof environments, prog
   if ((await readFile(stamp, 'utf8').catch(() => '')) !== wanted) {
     await rm(directory, { recursive: true, force: true });
     await say('python3', ['-m', 'venv', directory]);
-    await say(join(directory, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...environments[environment]]);
+    // Of their thousands of files few are ever imported, and those are compiled then.
+    await say(join(directory, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', '--no-compile', ...environments[environment]]);
     await writeFile(stamp, wanted);
   }
   return join(directory, 'bin', program);

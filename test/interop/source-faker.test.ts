@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { byTurns } from '../harness/everyday.js';
 import { readStream } from '../harness/lake.js';
 import { readParquet } from '../harness/parquet.js';
 import { countOf } from '../harness/query.js';
@@ -23,7 +24,7 @@ describe('airbyte-source-faker', () => {
     for (const stream of ['users', 'products', 'purchases']) expect(discover.stdout).toContain(stream);
   });
 
-  test.each(['folder', 'S3'] as const)('its three streams arrive in full (%s), and a second run replaces them', async (kind) => {
+  test.each(byTurns(['folder', 'S3'] as const))('its three streams arrive in full (%s), and a second run replaces them', async (kind) => {
     const at = await workspace({ lake: kind });
     const config = join(at.directory, 'faker.json');
     await writeFile(config, JSON.stringify({ count: 700, seed: 7, records_per_slice: 100, always_updated: false, parallelism: 2 }));
