@@ -6,6 +6,7 @@
 import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { byTurns } from '../harness/everyday.js';
 import { isGone, processInfo, signal, until, untilGone } from '../harness/processes.js';
 import { leaveDestination, type Running } from '../harness/tapline.js';
 import { warehouseKinds, type WarehouseKind } from '../harness/warehouse.js';
@@ -18,7 +19,7 @@ import { syncName } from './world.js';
 
 const full = process.env['CHAOS'] === 'full';
 
-/** Where everyday runs it. */
+/** Where it is run, two of them a day: a commit that is cut off, and one of which nobody hears, are tried below in other ways every day. */
 type Phase = 'the first load' | 'a later run';
 const steps: readonly { point: string; hit: number; rule: string; everyday?: readonly [WarehouseKind, Phase] }[] = [
   { point: 'source.after_state', hit: 2, rule: 'a source that dies right after a STATE' },
@@ -36,7 +37,7 @@ const steps: readonly { point: string; hit: number; rule: string; everyday?: rea
   { point: 'runner.after_complete', hit: 1, rule: 'COMPLETE sent, and the runner gone' },
 ];
 const everywhere = warehouseKinds.flatMap((kind) => (['the first load', 'a later run'] as const).map((phase) => [kind, phase] as const));
-const cases = steps.flatMap((step) => (full ? everywhere : step.everyday ? [step.everyday] : []).map(([kind, phase]) => ({ ...step, kind, phase })));
+const cases = byTurns(steps.flatMap((step) => (full ? everywhere : step.everyday ? [step.everyday] : []).map(([kind, phase]) => ({ ...step, kind, phase }))), 2);
 
 async function worldOf(options: WarehouseWorldOptions): Promise<WarehouseWorld> {
   const world = await createWarehouseWorld({ rows: full ? 20_000 : 10_000, ...options });
