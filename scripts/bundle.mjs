@@ -5,8 +5,8 @@ import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-// Binaries, and a client that only some runs need and that is as big as everything else together.
-const external = [/^@duckdb\/node-bindings/, /^@aws-sdk\//, /^pg-native$/];
+// Binaries.
+const external = [/^@duckdb\/node-bindings/, /^pg-native$/];
 /** Whatever else decides what is in a bundle. */
 const ingredients = [join(root, 'pnpm-lock.yaml'), fileURLToPath(import.meta.url)];
 

@@ -50,7 +50,7 @@ export async function importedPackages({ unpacked, files }: Packed): Promise<Set
   const found = new Set<string>();
   for (const file of files.filter((name) => /\.(js|d\.ts)$/.test(name))) {
     const text = await readFile(join(unpacked, file), 'utf8');
-    for (const [, ...ways] of text.matchAll(/^(?:import|export)\b[^'"`;]*?from\s*["']([^"'.][^"']*)["']|^import\s*["']([^"'.][^"']*)["']|\b(?:import|(?:__)?require)\(\s*["']([^"'.][^"']*)["']\s*\)/gm)) {
+    for (const [, ...ways] of text.matchAll(/^(?:import|export)\b[^'"`;]*?from\s*["']([^"'.][^"']*)["']|^import\s*["']([^"'.][^"']*)["']|\b(?:import|__require)\(\s*["']([^"'.][^"']*)["']\s*\)/gm)) {
       const specifier = ways.find(Boolean);
       if (specifier && !isBuiltin(specifier) && specifier !== 'pg-native') found.add(specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/'));
     }
