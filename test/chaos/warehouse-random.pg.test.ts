@@ -10,7 +10,7 @@ import { explain } from '../harness/workspace.js';
 import { runCampaign } from './cdc-campaign.js';
 import { nameOf, warehouseMenu } from './cdc-faults.js';
 import { startCdcServer, type CdcServer } from './cdc-world.js';
-import { cleanRun, crash, killed } from './crash.js';
+import { cleanRun, crash, killed, settledDamage } from './crash.js';
 import { randomOf, type Random } from './random.js';
 import { createWarehouseCdcWorld } from './warehouse-cdc-world.js';
 import type { Form } from './warehouse-cdc-verify.js';
@@ -113,7 +113,7 @@ describe.each(spines)('$kind: after kill -9 at random moments and one more run, 
           expect(await world.duplicates(), `right after: ${text} (seed ${seed})`).toEqual([]);
         }
         span = await cleanRun(world);
-        expect([...(await world.damage()), ...(await world.leftovers())], `seed ${seed}`).toEqual([]);
+        expect([...(await settledDamage(world)), ...(await world.leftovers())], `seed ${seed}`).toEqual([]);
       }
     } finally {
       await world.dispose();
