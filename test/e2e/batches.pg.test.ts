@@ -42,7 +42,9 @@ describe.each(kinds)('into %s', (kind) => {
     expect(counts(batch)).toEqual(counts(json));
     expect(await at.differences()).toEqual([]);
   });
+});
 
+describe.each(byTurns(kinds))('a kind a day: into %s', (kind) => {
   test('tables that are unlike others are the same by lines and by batches, a second time, too', async () => {
     const at = await twins(kind, { seed: oddTables });
     const { json, batch } = await at.both();
@@ -51,9 +53,7 @@ describe.each(kinds)('into %s', (kind) => {
     await at.both(['--streams', '!odd.long,!odd.large,!odd.wide']);
     expect(await at.differences()).toEqual([]);
   });
-});
 
-describe.each(byTurns(kinds))('in another order into %s', (kind) => {
   test('rows read by a cursor, over several runs and interrupted ones, are the same by lines and by batches', async () => {
     const at = await twins(kind, {
       seed: `CREATE TABLE items (id bigint PRIMARY KEY, version bigint NOT NULL, price numeric(10,2), body text, due date);

@@ -49,7 +49,7 @@ describe.each(everyday(['folder', 'S3'] as const, ['S3']))('how files lie (%s)',
   });
 
   test('many commits of one table: files rise by sequence and part, and by _tapline_order', async () => {
-    const at = await workspace({ lake: kind, seed: `CREATE TABLE long (id bigint PRIMARY KEY, v text); INSERT INTO long SELECT i, md5(i::text) FROM generate_series(1, 150000) i` });
+    const at = await workspace({ lake: kind, seed: `CREATE TABLE long (id bigint PRIMARY KEY, v text); INSERT INTO long SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 150000) i` });
     const outcome = await at.sync(['--flush', '200ms', '--mode', 'public.long=incremental:id']);
     expect(outcome.exitCode, explain(outcome)).toBe(0);
     const keys = await parquetKeys(at.lake, 'public/long/');
