@@ -184,7 +184,7 @@ describe('the log as it is', () => {
   test('a connection that is lost in the middle of a transaction is taken up again there: nothing of it twice, nothing left out', async () => {
     const world = await worldOf('lost in the middle');
     await world.database.query(`CREATE TABLE t (id int PRIMARY KEY, n int, body text, pad text); ALTER TABLE t ALTER pad SET STORAGE EXTERNAL;
-      INSERT INTO t SELECT i, 0, repeat('x', 250), CASE WHEN i % 50 = 0 THEN repeat('pad', 1000) END FROM generate_series(1, 25000) i`);
+      INSERT INTO t SELECT i, 0, repeat('x', 800), CASE WHEN i % 50 = 0 THEN repeat('pad', 1000) END FROM generate_series(1, 25000) i`);
     const only = ['--streams', 'public.t'];
     await succeeded(world.sync({ args: only }));
     const marker = join(world.directory, 'asleep');

@@ -9,7 +9,7 @@ import { dateText, timeText, timestampText } from '../harness/parquet.js';
 import { explain, workspace } from '../harness/workspace.js';
 import { pythonProgram, pythonScript } from './python.js';
 
-beforeAll(async () => void (await pythonProgram('interop', 'python')), 600_000);
+beforeAll(async () => void (await pythonProgram('pyarrow', 'python')), 600_000);
 
 interface Read {
   readonly columns: Record<string, string>;
@@ -35,7 +35,7 @@ describe('pyarrow reads the lake', () => {
     const outcome = await at.sync();
     expect(outcome.exitCode, explain(outcome)).toBe(0);
     const files = (await parquetKeys(at.lake, 'public/matrix/')).map((key) => join(at.lake.uri, key));
-    const { columns, rows } = JSON.parse(await pythonScript('interop', 'read_parquet.py', files)) as Read;
+    const { columns, rows } = JSON.parse(await pythonScript('pyarrow', 'read_parquet.py', files)) as Read;
     const types = cases.filter((one) => one.parquet && columns[one.column] !== one.parquet).map((one) => `${one.column} is ${columns[one.column]}, not ${one.parquet}`);
     const seen = rows.map((row): ReadRow => {
       const meta = JSON.parse(row['_airbyte_meta'] ?? '{}') as { changes?: { field: string }[] };

@@ -10,7 +10,7 @@ import { explain, workspace } from '../harness/workspace.js';
 import { pythonProgram } from './python.js';
 
 let faker: string;
-beforeAll(async () => void (faker = await pythonProgram('interop', 'source-faker')), 600_000);
+beforeAll(async () => void (faker = await pythonProgram('faker', 'source-faker')), 600_000);
 
 describe('airbyte-source-faker', () => {
   test('check and discover work as with ours', async () => {
