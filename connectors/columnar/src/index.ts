@@ -16,6 +16,7 @@ export { writeColumnar } from './ingest/write-columnar.js';
 export type { ColumnarOptions, WriteColumnarRequest } from './ingest/options.js';
 export type { PartitionOption } from './ingest/partition.js';
 export { extraColumn, planColumns, unchangedColumn, type ColumnPlan, type PlannedColumn } from './convert/column-plan.js';
+export type { PlainRows, PlainSource } from './convert/plain-rows.js';
 export { heldName } from './convert/held-name.js';
 export type { Compression } from './convert/copy-sql.js';
 export type { Refuse } from './convert/refuse-sql.js';

@@ -5,6 +5,7 @@
  */
 import type { Checkpoint, ConfiguredStream, StreamDescriptor } from '@tapline/protocol';
 import type { ColumnPlan } from './convert/column-plan.js';
+import type { PlainRows } from './convert/plain-rows.js';
 
 export interface Sink extends AsyncDisposable {
   /**
@@ -70,6 +71,8 @@ export interface StagedBatches extends Omit<ParquetFile, 'path'> {
   readonly paths: readonly string[];
   /** A SELECT of the columns of `schema`, in DuckDB's SQL, once the files have these paths, in the same order. Row order means nothing: `_tapline_order` is among them. */
   select(paths: readonly string[]): string;
+  /** The same rows, but for what the destination refuses, where their values lie in the files as they are. */
+  readonly plain: PlainRows | undefined;
 }
 
 /** A durable, invisible object. `name` is the sink's own. */

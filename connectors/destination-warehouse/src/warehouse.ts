@@ -1,4 +1,5 @@
 /** An open warehouse: what each engine has to offer. Everything above it is shared. */
+import type { PlainRows } from '@tapline/columnar';
 import type { ColumnType, Dialect, TableName } from './dialects/dialect.js';
 
 export type Scalar = string | number | boolean | null;
@@ -15,6 +16,11 @@ export interface Warehouse extends AsyncDisposable {
   transaction<Result>(work: () => Promise<Result>): Promise<Result>;
   /** Appends what a query over local Parquet files gives, in the transaction that is open. Returns how many rows. */
   load(request: LoadRequest): Promise<number>;
+  /**
+   * As {@link load}, of files whose rows need no engine. Undefined where they do need one after all: nothing was appended then. Absent where
+   * the engine is the warehouse, and reads them best itself.
+   */
+  loadPlain?(request: PlainLoadRequest): Promise<number | undefined>;
   /** Rows of a query over local Parquet files, in DuckDB's SQL; for small answers. */
   query(select: string): Promise<Row[]>;
   /** `from` takes the place of `into`, which may not exist, nor its schema, in the open transaction: readers see the old one until it commits. Views, grants and comments of `into` stay. */
@@ -29,6 +35,27 @@ export interface LoadRequest {
   readonly columns: readonly LoadColumn[];
   /** In DuckDB's SQL, whatever the warehouse is: files are read, typed and folded by the embedded engine. */
   readonly select: string;
+}
+
+export interface PlainLoadRequest {
+  readonly table: TableName;
+  readonly columns: readonly PlainLoadColumn[];
+  readonly parts: readonly PlainLoadPart[];
+  /** Nobody reads the table: it may be altered meanwhile. */
+  readonly unseen: boolean;
+}
+
+export interface PlainLoadColumn extends LoadColumn {
+  readonly value: PlainValue;
+}
+
+/** Where a column's values come from: one of the files' columns, or what each row has besides. */
+export type PlainValue = { readonly kind: 'field'; readonly index: number } | { readonly kind: 'raw_id' | 'extracted_at' | 'meta' | 'generation' | 'order' | 'null' };
+
+export interface PlainLoadPart {
+  readonly rows: PlainRows;
+  /** Of its files, in their order. */
+  readonly paths: readonly string[];
 }
 
 export interface LoadColumn {

@@ -4,6 +4,7 @@ import { groupBatches, type BatchGroup } from './batch-forms.js';
 import { batchReader, undeclaredFields } from './batch-sql.js';
 import type { ConvertedFile, ConvertParts, ConvertRequest, SpooledBatches } from './convert-request.js';
 import { ContentError, type Engine } from './engine.js';
+import { plainRows, type PlainRows } from './plain-rows.js';
 import { rowSql } from './row-sql.js';
 import { rowsOf } from './write-parquet.js';
 
@@ -13,6 +14,8 @@ export interface BatchRows {
   select(paths: readonly string[]): string;
   /** It has a column `_tapline_extra`. */
   readonly extra: boolean;
+  /** The same rows, but for what the destination refuses, where they need no engine. */
+  readonly plain: PlainRows | undefined;
 }
 
 export class BatchConverter {
@@ -35,7 +38,7 @@ export class BatchConverter {
       const moved = groups.map((group): BatchGroup => ({ ...group, files: group.files.map((file) => ({ ...file, path: pathOf.get(file.path)! })) }));
       return rowSql({ ...request, extra, refuse }, batchReader({ columns, groups: moved, plan, extra, unchanged, refuses: refuse !== undefined, firstRow }));
     };
-    return { extra, select };
+    return { extra, select, plain: plainRows({ columns, groups, plan, stamp: request.stamp, unchanged }) };
   }
 
   async convert(request: ConvertRequest<SpooledBatches>): Promise<ConvertedFile[]> {

@@ -58,7 +58,7 @@ export const partitionKeys = { date: '__tapline_date', hour: '__tapline_hour' } 
 export function rowSql(request: RowRequest, reader: RowReader): string {
   const { plan, extra, unchanged, stamp, partition } = request;
   const refusals = refusalsOf(plan, request.refuse);
-  const computed = `printf('${hex(stamp.seq)}%016x', n)`;
+  const computed = `printf('${orderPrefix(stamp)}%016x', n)`;
   const stamped = `SELECT *, make_timestamptz(coalesce(e, ${stamp.now}) * 1000) AS extracted, ${plan.ownOrder ? `coalesce(own_order, ${computed})` : computed} AS o FROM (${reader.select})`;
 
   const row = plan.columns.map((column, i) => `v${i} AS ${sqlName(column.name)}`);
@@ -85,13 +85,17 @@ function unchangedSql({ leftOut }: ColumnPlan): string {
   return `CASE WHEN len(${named}) > 0 THEN to_json(${named})::VARCHAR END`;
 }
 
+/** `_airbyte_meta` of a row of which nothing is to be told. */
+export const plainMeta = (stamp: RowStamp): string => `{${syncIdOf(stamp)}"changes":[]}`;
+const syncIdOf = ({ syncId }: RowStamp): string => (syncId === undefined ? '' : `"sync_id":${syncId},`);
+
 /** Nearly every row has the same constant; the list of changes is built for the others alone. */
 function metaSql({ plan, extra, refuse, stamp }: RowRequest, { lossy, came, changes }: RowReader, refusals: Refusals): string {
-  const syncId = stamp.syncId === undefined ? '' : `"sync_id":${stamp.syncId},`;
+  const syncId = syncIdOf(stamp);
   const lost = plan.columns.flatMap((column, i) =>
     (lossy[i] || refusals.columns[i] !== undefined ? [{ field: column.field, test: `${came(i)} AND v${i} IS NULL` }] : []));
   if (extra && refusals.extra !== undefined) lost.push({ field: extraColumn, test: refusals.extra });
-  const none = sqlString(`{${syncId}"changes":[]}`);
+  const none = sqlString(plainMeta(stamp));
   if (lost.length === 0 && !changes) return none;
   // Text put together: lists of structs would cost the planner a millisecond, which is what a small file costs as a whole.
   const named = (field: string): string => (refuse ? heldName(field) : field);
@@ -118,4 +122,5 @@ function partitionSql({ plan }: RowRequest, partition: Partition): string[] {
 /** The folder of rows whose partition column is null, as Hive named it. */
 const hiveNull = '__HIVE_DEFAULT_PARTITION__';
 
-const hex = (n: number): string => n.toString(16).padStart(16, '0');
+/** Of `_tapline_order`; the row's number follows, in 16 digits. */
+export const orderPrefix = ({ seq }: RowStamp): string => seq.toString(16).padStart(16, '0');

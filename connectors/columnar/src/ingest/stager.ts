@@ -102,8 +102,8 @@ export class Stager {
     };
     const row = { stream: lane.stream, schema, generation, unchanged };
     if ('files' in input && this.#sink.stageBatches && !lane.partition) {
-      const { select, extra } = await this.#converter.batchRows({ ...request, input });
-      const taken = await this.#sink.stageBatches({ ...row, rows: spool.rows, bytes: spool.bytes, partition: '', extra, paths: input.files.map(({ path }) => path), select });
+      const { select, extra, plain } = await this.#converter.batchRows({ ...request, input });
+      const taken = await this.#sink.stageBatches({ ...row, rows: spool.rows, bytes: spool.bytes, partition: '', extra, paths: input.files.map(({ path }) => path), select, plain });
       failpoint('dest.after_batch');
       return [taken];
     }

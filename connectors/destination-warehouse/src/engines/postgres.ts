@@ -7,10 +7,11 @@ import { configError, ConnectorError, systemError, toConnectorError, type LogLev
 import { postgresDialect } from '../dialects/postgres.js';
 import { refusePostgres } from '../dialects/postgres-refuse.js';
 import type { TableName } from '../dialects/dialect.js';
-import type { LoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
+import type { LoadRequest, PlainLoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
 import type { PostgresConfig } from './postgres-config.js';
 import { columnOfFailure } from './postgres-copy-error.js';
 import { copyTextOf } from './postgres-load.js';
+import { loadPlain } from './postgres-plain.js';
 import { replaceTable } from './postgres-replace.js';
 import { PostgresSession, type SessionOptions } from './postgres-session.js';
 import { endHungWriters } from './postgres-takeover.js';
@@ -99,6 +100,12 @@ export class PostgresWarehouse implements Warehouse {
     }
     await session.run('ROLLBACK TO SAVEPOINT load');
     return await this.#copy(request, (sql) => engine.runAlone(sql)).catch((error: unknown) => {
+      throw engineError(error);
+    });
+  }
+
+  loadPlain(request: PlainLoadRequest): Promise<number | undefined> {
+    return loadPlain(this.#parts.session, request).catch((error: unknown) => {
       throw engineError(error);
     });
   }

@@ -1,7 +1,7 @@
 /** What the tables' writer is asked, and what it answers. */
 import type { TableName } from '../dialects/dialect.js';
 import type { ColumnSource, TableShape } from '../tables/shape.js';
-import type { Warehouse } from '../warehouse.js';
+import type { PlainLoadPart, Warehouse } from '../warehouse.js';
 
 export interface TableWriterOptions {
   readonly warehouse: Warehouse;
@@ -12,8 +12,11 @@ export interface TableWriterOptions {
 }
 
 export interface LoadFile {
-  /** Absolute path of a local Parquet file; or a SELECT, in the embedded engine's SQL, of the rows that one would have. */
-  readonly rows: { readonly path: string } | { readonly select: string };
+  /**
+   * Absolute path of a local Parquet file; or a SELECT, in the embedded engine's SQL, of the rows that one would have. `plain`: the same
+   * rows, but for what the warehouse refuses, lie in these files.
+   */
+  readonly rows: { readonly path: string } | { readonly select: string; readonly plain?: PlainLoadPart | undefined };
   /** Where the values of the shape's columns come from, ours among them: `sourcesOf(shape, plan of the file)`. */
   readonly sources: readonly ColumnSource[];
   /** It has the column `_tapline_unchanged`. */

@@ -19,6 +19,7 @@ import { Layout } from './layout.js';
 import { metaOfUnknown, needsMarker, wholeRow } from './marks.js';
 import { merge, unknownCount } from './merge.js';
 import type { CompleteRequest, LoadFile, TableWriterOptions, WriteReport, WriteRequest } from './requests.js';
+import { plainLoad } from './plain-load.js';
 import { rekeyTable, type Before } from './rekey.js';
 import { stagedRows } from './staged-rows.js';
 import { temporary, withMarker } from './temporary.js';
@@ -37,6 +38,8 @@ export class TableWriter {
    */
   async write({ shape, table, open, files }: WriteRequest): Promise<WriteReport> {
     if (files.length === 0) return { rows: 0, nulled: 0, keyHeldNull: false };
+    const plain = await this.#loadPlain({ shape, table, open, files });
+    if (plain !== undefined) return { rows: plain, nulled: 0, keyHeldNull: false };
     const staged = await this.#look(shape, files);
     if (staged.count === 0) return { rows: 0, nulled: 0, keyHeldNull: false };
     const keyHeldNull = shape.write !== 'append' && staged.nullable.size > 0;
@@ -47,6 +50,14 @@ export class TableWriter {
     else if (shape.write === 'merge') nulled += await this.#merge(staged, table);
     else nulled += await this.#history(staged, table);
     return { rows: staged.count, nulled, keyHeldNull };
+  }
+
+  /** Returns how many rows there were; undefined where they have to be looked at. */
+  async #loadPlain({ shape, table, open, files }: WriteRequest): Promise<number | undefined> {
+    const { warehouse } = this.#options;
+    if (!warehouse.loadPlain) return undefined;
+    const request = plainLoad({ shape, files, open });
+    return request && (await warehouse.loadPlain({ ...request, table }));
   }
 
   /** Ends an open generation. */

@@ -29,9 +29,9 @@ export class StagedFiles implements AsyncDisposable {
   }
 
   /** They are read where they lie then, once or oftener: to write them anew first would cost more than it saves. */
-  async takeBatches({ paths, select, ...file }: StagedBatches): Promise<Staged> {
+  async takeBatches({ paths, select, plain, ...file }: StagedBatches): Promise<Staged> {
     const own = await this.#move(paths);
-    return this.#hold(file, { paths: own, rows: { select: select(own) } });
+    return this.#hold(file, { paths: own, rows: { select: select(own), plain: plain && { rows: plain, paths: own } } });
   }
 
   rowsOf(name: string): LoadFile['rows'] {

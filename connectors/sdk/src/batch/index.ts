@@ -1,4 +1,5 @@
-/** `@tapline/sdk/batch`: what a source needs that writes its records as columnar files. Apart, so that nobody else loads it. */
+/** `@tapline/sdk/batch`: columnar files: how a source writes its records, and how a destination reads them that needs no engine for it. Apart, so that nobody else loads it. */
 export * from './batch-files.js';
 export * from './column.js';
 export { parquetFile } from './parquet-file.js';
+export { plainForm, plainValues, type PlainColumn, type PlainForm, type PlainValues } from './plain-file.js';

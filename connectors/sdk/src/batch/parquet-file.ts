@@ -6,17 +6,8 @@
  * https://parquet.apache.org/docs/file-format/
  */
 import { widthOf, type BatchType, type Column } from './column.js';
-import { CompactWriter } from './compact-thrift.js';
-
-const magic = Buffer.from('PAR1');
-const physical = { boolean: 0, int32: 1, int64: 2, float: 4, double: 5, byteArray: 6, fixed: 7 } as const;
-const required = 0;
-const optional = 1;
-const plain = 0;
-const rle = 3;
-const uncompressed = 0;
-/** The converted types of the format's first version, which every reader knows. */
-const converted = { utf8: 0, decimal: 5, date: 6, timeMicros: 8, timestampMicros: 10, int16: 16 } as const;
+import { CompactWriter } from './compact-writer.js';
+import { converted, encodings, fieldIds as ids, magic, physicalType, repetition, uncompressed } from './parquet-format.js';
 
 interface Chunk {
   readonly name: string;
@@ -56,14 +47,14 @@ function pageOf(column: Column): Uint8Array[] {
   const body = nulls > 0 ? [...definitionLevels(column), values] : [values];
   const size = body.reduce((sum, part) => sum + part.length, 0);
   const header = new CompactWriter();
-  header.i32(1, 0); // a data page
-  header.i32(2, size);
-  header.i32(3, size);
-  header.struct(5, () => {
+  header.i32(ids.page.type, 0); // a data page
+  header.i32(ids.page.uncompressedBytes, size);
+  header.i32(ids.page.bytes, size);
+  header.struct(ids.page.data, () => {
     header.i32(1, rows);
-    header.i32(2, plain);
-    header.i32(3, rle);
-    header.i32(4, rle);
+    header.i32(2, encodings.plain);
+    header.i32(3, encodings.rle);
+    header.i32(4, encodings.rle);
   });
   header.stop();
   return [header.bytes, ...body];
@@ -82,67 +73,57 @@ function definitionLevels({ validity }: Column): Uint8Array[] {
 
 function footerOf(chunks: readonly Chunk[], rows: number): Buffer {
   const footer = new CompactWriter();
-  footer.i32(1, 1);
-  footer.structList(2, [undefined, ...chunks], (chunk) => {
+  footer.i32(ids.file.version, 1);
+  footer.structList(ids.file.schema, [undefined, ...chunks], (chunk) => {
     if (chunk) schemaElement(footer, chunk);
     else {
-      footer.text(4, 'schema');
-      footer.i32(5, chunks.length);
+      footer.text(ids.element.name, 'schema');
+      footer.i32(ids.element.children, chunks.length);
     }
   });
-  footer.i64(3, rows);
-  footer.structList(4, [chunks], () => {
-    footer.structList(1, chunks, (chunk) => {
-      footer.i64(2, chunk.offset);
-      footer.struct(3, () => {
-        footer.i32(1, physicalType(chunk.column.type));
-        footer.i32List(2, [plain, rle]);
-        footer.textList(3, [chunk.name]);
-        footer.i32(4, uncompressed);
-        footer.i64(5, rows);
-        footer.i64(6, chunk.bytes);
-        footer.i64(7, chunk.bytes);
-        footer.i64(9, chunk.offset);
+  footer.i64(ids.file.rows, rows);
+  footer.structList(ids.file.rowGroups, [chunks], () => {
+    footer.structList(ids.rowGroup.columns, chunks, (chunk) => {
+      footer.i64(ids.chunk.offset, chunk.offset);
+      footer.struct(ids.chunk.metadata, () => {
+        footer.i32(ids.column.type, physicalType(chunk.column.type));
+        footer.i32List(ids.column.encodings, [encodings.plain, encodings.rle]);
+        footer.textList(ids.column.path, [chunk.name]);
+        footer.i32(ids.column.codec, uncompressed);
+        footer.i64(ids.column.values, rows);
+        footer.i64(ids.column.uncompressedBytes, chunk.bytes);
+        footer.i64(ids.column.compressedBytes, chunk.bytes);
+        footer.i64(ids.column.dataPage, chunk.offset);
       });
     });
-    footer.i64(2, chunks.reduce((sum, { bytes }) => sum + bytes, 0));
-    footer.i64(3, rows);
+    footer.i64(ids.rowGroup.bytes, chunks.reduce((sum, { bytes }) => sum + bytes, 0));
+    footer.i64(ids.rowGroup.rows, rows);
   });
-  footer.text(6, 'tapline');
+  footer.text(ids.file.createdBy, 'tapline');
   footer.stop();
   return footer.bytes;
 }
 
 function schemaElement(footer: CompactWriter, { name, column: { type, nulls } }: Chunk): void {
-  footer.i32(1, physicalType(type));
-  if (type.kind === 'decimal' && widthOf(type) === 16) footer.i32(2, 16);
-  footer.i32(3, nulls > 0 ? optional : required);
-  footer.text(4, name);
+  footer.i32(ids.element.type, physicalType(type));
+  if (type.kind === 'decimal' && widthOf(type) === 16) footer.i32(ids.element.length, 16);
+  footer.i32(ids.element.repetition, nulls > 0 ? repetition.optional : repetition.required);
+  footer.text(ids.element.name, name);
   const convertedAs = convertedType(type);
-  if (convertedAs !== undefined) footer.i32(6, convertedAs);
+  if (convertedAs !== undefined) footer.i32(ids.element.converted, convertedAs);
   if (type.kind === 'decimal') {
-    footer.i32(7, type.scale);
-    footer.i32(8, type.precision);
+    footer.i32(ids.element.scale, type.scale);
+    footer.i32(ids.element.precision, type.precision);
   }
   // Only the newer annotation tells local times from those in UTC.
-  if (type.kind === 'time') footer.struct(10, () => footer.struct(7, () => inMicros(footer, false)));
-  if (type.kind === 'timestamp') footer.struct(10, () => footer.struct(8, () => inMicros(footer, false)));
-  if (type.kind === 'timestamptz') footer.struct(10, () => footer.struct(8, () => inMicros(footer, true)));
+  if (type.kind === 'time') footer.struct(ids.element.logical, () => footer.struct(ids.logical.time, () => inMicros(footer, false)));
+  if (type.kind === 'timestamp') footer.struct(ids.element.logical, () => footer.struct(ids.logical.timestamp, () => inMicros(footer, false)));
+  if (type.kind === 'timestamptz') footer.struct(ids.element.logical, () => footer.struct(ids.logical.timestamp, () => inMicros(footer, true)));
 }
 
 function inMicros(footer: CompactWriter, utc: boolean): void {
   footer.boolean(1, utc);
   footer.struct(2, () => footer.struct(2, () => {}));
-}
-
-function physicalType(type: BatchType): number {
-  switch (type.kind) {
-    case 'boolean': return physical.boolean;
-    case 'float': return type.bits === 64 ? physical.double : physical.float;
-    case 'bytes':
-    case 'text': return physical.byteArray;
-    default: return { 0: physical.byteArray, 4: physical.int32, 8: physical.int64, 16: physical.fixed }[widthOf(type)];
-  }
 }
 
 function convertedType(type: BatchType): number | undefined {
