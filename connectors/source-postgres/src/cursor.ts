@@ -9,7 +9,7 @@ import { configError } from '@tapline/protocol';
 import { status, streamState, type SourceItem } from '@tapline/sdk';
 import { Boundary, rememberedKeys, type BoundaryMark } from './boundary.js';
 import { keyText } from './copy-statement.js';
-import { columnOf, every, inSnapshot, label, type Reading } from './reading.js';
+import { columnOf, checkpoints, inSnapshot, label, type Reading } from './reading.js';
 import type { RelationColumn } from './relations.js';
 import { rowReader } from './rows.js';
 import { textArray } from './sql.js';
@@ -82,12 +82,12 @@ async function* copy({ reading, cursor, key, state }: CursorRead): AsyncGenerato
     observe: boundary,
     emittedAt: () => emittedAt,
   });
-  const due = every(reading.stateIntervalMs);
+  const due = checkpoints(reading.stateIntervalMs);
   let last: BoundaryMark | undefined;
   for await (const { item, mark } of rows) {
     yield item;
     last = mark as BoundaryMark;
-    if (reading.signal.aborted || due()) {
+    if (reading.signal.aborted || due(item)) {
       const seen = key.length > 0 ? last.keys() : undefined;
       // Among too many rows of one value there is no exact place to stop: the next value is one.
       if (seen || key.length === 0) yield stateAt(last.value, seen);

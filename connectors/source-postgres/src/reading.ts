@@ -1,6 +1,7 @@
 /** One stream that is being read: what snapshot and cursor share. */
 import { identifier } from '@tapline/postgres-client';
 import { configError, type ConfiguredStream, type StreamDescriptor } from '@tapline/protocol';
+import type { SourceItem } from '@tapline/sdk';
 import type { Batches } from './batch/batches.js';
 import type { Connection } from './connection.js';
 import { source } from './copy-statement.js';
@@ -79,13 +80,19 @@ export async function* inSnapshot<Item>(connection: Connection, body: () => Asyn
   }
 }
 
-/** True when `ms` have passed since the last time it was true. */
-export function every(ms: number): () => boolean {
+/** So much of batches is worth a STATE: whoever loads them may begin with it while the next ones are read. */
+const batchBytesApart = 32 << 20;
+
+/** True when a STATE is due behind the item: `ms`, or enough batches, have come since the last time it was true. */
+export function checkpoints(ms: number): (item: SourceItem) => boolean {
   let last = performance.now();
-  return () => {
+  let bytes = 0;
+  return (item) => {
+    if (item.kind === 'batch') bytes += item.bytes;
     const now = performance.now();
-    if (now - last < ms) return false;
+    if (now - last < ms && bytes < batchBytesApart) return false;
     last = now;
+    bytes = 0;
     return true;
   };
 }

@@ -1,13 +1,13 @@
 /**
  * Full refresh: one COPY in one REPEATABLE READ snapshot. A table whose key has an order that can be reproduced is read in that order,
- * so that any row is a place to go on from; every other table is read as it lies, by several sessions if it is large and there are several,
+ * so that any row is a place to go on from; checkpoints other table is read as it lies, by several sessions if it is large and there are several,
  * and an interrupted read begins again.
  */
 import { identifier, literal } from '@tapline/postgres-client';
 import type { StreamDescriptor } from '@tapline/protocol';
 import { status, streamState, type SourceItem } from '@tapline/sdk';
 import { exportSnapshot, pageRanges } from './page-ranges.js';
-import { every, inSnapshot, type Reading } from './reading.js';
+import { checkpoints, inSnapshot, type Reading } from './reading.js';
 import type { Relation } from './relations.js';
 import { rowReader } from './rows.js';
 import { snapshotStateOf, type SnapshotState } from './state.js';
@@ -37,7 +37,7 @@ async function* copy(reading: Reading, key: readonly string[], state: SnapshotSt
   const read = await rowReader(reading);
   // The index walks in the key's order. A sort could fill the server's disk with a copy of the table.
   if (key.length > 0) await connection.query('SET LOCAL enable_sort = off');
-  const due = every(reading.stateIntervalMs);
+  const due = checkpoints(reading.stateIntervalMs);
   let emittedAt = Date.now();
   const rows = read({
     where: state?.after && after(relation, key, state.after),
@@ -48,7 +48,7 @@ async function* copy(reading: Reading, key: readonly string[], state: SnapshotSt
   });
   for await (const { item, last } of rows) {
     yield item;
-    if (key.length > 0 && (reading.signal.aborted || due())) {
+    if (key.length > 0 && (reading.signal.aborted || due(item))) {
       yield streamState(stream, { v: 1, mode: 'snapshot', complete: false, key: [...key], after: [...last] } satisfies SnapshotState);
       emittedAt = Date.now();
     }

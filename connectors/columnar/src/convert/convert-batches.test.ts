@@ -175,6 +175,43 @@ describe('the rows of batch files', () => {
   });
 });
 
+describe('batches whose values lie in their files as they are', () => {
+  const plan = planColumns(typed({ id: 'int64', name: 'text' }));
+  const plainOf = async (columns: readonly string[], batches: readonly BatchFile[], more: { readonly plan?: ColumnPlan; readonly unchanged?: boolean } = {}) => {
+    const converter = new Converter({ engine, directory: join(directory, `out${++files}`), compression: 'zstd', rowGroupBytes: 1 << 20, log: () => undefined });
+    return (await converter.batchRows({ stream: { name: 's' }, partition: undefined, unchanged: false, stamp, plan, ...more, input: { columns, files: batches } })).plain;
+  };
+
+  it('are told where they lie, and what each row has besides', async () => {
+    const batches = [await writeBatch(newPath(), [texts(['a', null]), integers([1, 2])]), await writeBatch(newPath(), [texts(['b']), integers([3])], 7)];
+    expect(await plainOf(['name', 'id'], batches)).toEqual({
+      files: [{ rows: 2, emittedAt: 1700000000123 }, { rows: 1, emittedAt: 7 }], order: undefined, orderPrefix: '0000000000000102', firstRow: 11,
+      columns: new Map([['id', { index: 1, nullable: false }], ['name', { index: 0, nullable: true }]]), rawIdPrefix: 'abcdef12-0003-', generation: 3, meta: '{"sync_id":7,"changes":[]}',
+    });
+    expect((await plainOf(['id'], [await writeBatch(newPath(), [integers([1])])]))?.columns).toEqual(new Map([['id', { index: 0, nullable: false }]]));
+  });
+
+  it('have the order that the source gave, if it gave one to each row', async () => {
+    const ordered = planColumns(typed({ id: 'int64', _tapline_order: 'text' }));
+    const columns = ['id', '_tapline_order'];
+    expect((await plainOf(columns, [await writeBatch(newPath(), [integers([1]), texts(['b'])])], { plan: ordered }))?.order).toBe(1);
+    expect(await plainOf(columns, [await writeBatch(newPath(), [integers([1, 2]), texts(['b', null])])], { plan: ordered })).toBeUndefined();
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['a text that has to become a number', async () => await plainOf(['id'], [await writeBatch(newPath(), [texts(['1'])])])],
+    ['a field that nobody declared', async () => await plainOf(['id', 'more'], [await writeBatch(newPath(), [integers([1]), texts(['x'])])])],
+    ['values that no column holds', async () => await plainOf(['id', '_tapline_values'], [await writeBatch(newPath(), [integers([null]), texts(['{"0":"x"}'])])])],
+    ['files of two forms', async () => await plainOf(['id'], [await writeBatch(newPath(), [integers([1])]), await writeBatch(newPath(), [texts(['1'])])])],
+    ['rows that leave values out', async () => await plainOf(['id'], [await writeBatch(newPath(), [integers([1])])], { unchanged: true })],
+    ['a file of another make', async () => {
+      const path = newPath();
+      await engine.run(`COPY (SELECT 1::BIGINT) TO ${sqlString(path)} (FORMAT parquet)`, 0);
+      return await plainOf(['id'], [await announced(path, 1)]);
+    }],
+  ])('but not with %s', async (_what, made) => expect(await made()).toBeUndefined());
+});
+
 describe('a file that is not what was announced', () => {
   const plan = planColumns(typed({ id: 'int64' }));
 

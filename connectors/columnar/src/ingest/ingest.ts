@@ -60,7 +60,8 @@ export class Ingest {
   #seq: number;
   #spools = 0;
   #sinceAnyState = 0;
-  #bytesSinceCut = 0;
+  /** What part of the bytes of a cut has come: 1 = all. */
+  #filled = 0;
   #rowsSinceCut = 0;
   #lastCut = performance.now();
   #inflight: Promise<void> | undefined;
@@ -144,7 +145,7 @@ export class Ingest {
 
   #records(key: string, bytes: Buffer, lines: number, longestLine: number): void {
     const lane = this.#lanes.get(key)!;
-    this.#count(lane, bytes.length, lines);
+    this.#count(lane, { bytes: bytes.length, ofCut: this.#limits.bytes, rows: lines });
     if (lane.append(bytes, lines, longestLine, this.#newLines, this.#limits)) this.#convertEarly(lane);
   }
 
@@ -155,15 +156,15 @@ export class Ingest {
     if (format !== 'parquet') throw protocolError(`stream ${streamKey(stream)}: a batch has the format ${format}; this destination reads parquet`, { stream });
     const lane = this.#laneOf(stream);
     const file = await held.find(message);
-    this.#count(lane, file.bytes, file.rows);
+    this.#count(lane, { bytes: file.bytes, ofCut: this.#limits.batchCutBytes, rows: file.rows });
     const spool = lane.appendBatch(file, columns, this.#limits);
     held.add(spool);
     if (spool.full) this.#convertEarly(lane);
     await held.relieve();
   }
 
-  #count(lane: Lane, bytes: number, rows: number): void {
-    this.#bytesSinceCut += bytes;
+  #count(lane: Lane, { bytes, ofCut, rows }: { readonly bytes: number; readonly ofCut: number; readonly rows: number }): void {
+    this.#filled += bytes / ofCut;
     this.#bytesSinceRelief += bytes;
     this.#rowsSinceCut += rows;
     this.#sinceAnyState += rows;
@@ -311,8 +312,8 @@ export class Ingest {
   }
 
   #due(): boolean {
-    const { bytes, rows, ms } = this.#limits;
-    return this.#bytesSinceCut >= bytes || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
+    const { rows, ms } = this.#limits;
+    return this.#filled >= 1 || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
   }
 
   /** A commit by time must come even if no line does. */
@@ -343,7 +344,7 @@ export class Ingest {
       seq: this.#seq++, staged, echoes: this.#ledger.takePending(), states: this.#ledger.snapshot(), stateId: this.#ledger.stateId,
       ...this.#generations.takeSealed(),
     };
-    this.#bytesSinceCut = 0;
+    this.#filled = 0;
     this.#rowsSinceCut = 0;
     this.#lastCut = performance.now();
     const done = this.#committer.commit(cut).finally(() => {

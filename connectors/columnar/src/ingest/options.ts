@@ -25,7 +25,10 @@ export interface ColumnarOptions {
   readonly stagingDirectory: string;
   /** Name of the sync: the first 8 hex of its SHA-256 begin every `_airbyte_raw_id`. */
   readonly sync: string;
-  /** When to commit, whichever comes first. The session's wins over it; default 60 s, 128 MB, no limit of rows. */
+  /**
+   * When to commit, whichever comes first. The session's wins over it; default 60 s, 128 MB, no limit of rows. Of batches that the sink takes
+   * as they are 32 MB: it loads them while the next ones come.
+   */
   readonly flush?: { readonly ms?: number | undefined; readonly bytes?: number | undefined; readonly rows?: number | undefined } | undefined;
   /** Bytes of lines that become one Parquet file. Default 64 MB. Of batches, which are packed closer and converted faster, a quarter. */
   readonly chunkBytes?: number | undefined;
@@ -56,6 +59,7 @@ const MB = 1 << 20;
 export const limitsOf = ({ options, session, sink }: Pick<WriteColumnarRequest, 'options' | 'session' | 'sink'>) => ({
   ms: session?.flush?.ms ?? options.flush?.ms ?? 60_000,
   bytes: session?.flush?.bytes ?? options.flush?.bytes ?? 128 * MB,
+  batchCutBytes: session?.flush?.bytes ?? options.flush?.bytes ?? (sink.stageBatches ? 32 : 128) * MB,
   rows: options.flush?.rows ?? Infinity,
   chunkBytes: options.chunkBytes ?? 64 * MB,
   batchBytes: sink.stageBatches ? 64 * MB : (options.chunkBytes ?? 64 * MB) / 4,

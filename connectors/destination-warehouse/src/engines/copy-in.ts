@@ -1,4 +1,7 @@
-/** One `COPY … FROM STDIN` for the driver's queue: no more of the source is taken than the socket takes. */
+/**
+ * One `COPY … FROM STDIN` for the driver's queue: no more of the source is taken than the socket takes. A chunk must stay as it is until the
+ * one after the next is asked for.
+ */
 import type { Socket } from 'node:net';
 
 /** What the driver hands over. */
@@ -44,13 +47,16 @@ export class CopyIn {
 
   async #send(connection: DriverConnection): Promise<void> {
     const { stream } = connection;
+    let sent: Promise<void> | undefined;
     try {
       for await (const chunk of this.#chunks) {
+        // One is on its way while the next is made, and no more.
+        await sent;
         if (this.#over) return;
-        if (!this.#write(stream, chunk)) await this.#drained(stream);
-        if (this.#over) return;
+        sent = this.#write(stream, chunk);
       }
-      stream.write(copyDone);
+      await sent;
+      if (!this.#over) stream.write(copyDone);
     } catch (error) {
       if (this.#over) return;
       this.#sourceError = { error };
@@ -58,25 +64,17 @@ export class CopyIn {
     }
   }
 
-  #write(stream: Socket, chunk: Buffer): boolean {
+  /** Resolves when the socket has taken it, or when the statement is over: the server refuses a row while more are on their way. */
+  #write(stream: Socket, chunk: Buffer): Promise<void> {
     const head = Buffer.allocUnsafe(5);
     head[0] = copyData;
     head.writeUInt32BE(chunk.length + 4, 1);
-    stream.cork();
-    stream.write(head);
-    const room = stream.write(chunk);
-    stream.uncork();
-    return room;
-  }
-
-  /** Or the statement is over: the server refuses a row while more are on their way. */
-  #drained(stream: Socket): Promise<void> {
     return new Promise((resolve) => {
-      this.#wake = () => {
-        stream.off('drain', this.#wake!);
-        resolve();
-      };
-      stream.once('drain', this.#wake);
+      this.#wake = resolve;
+      stream.cork();
+      stream.write(head);
+      stream.write(chunk, () => resolve());
+      stream.uncork();
     });
   }
 

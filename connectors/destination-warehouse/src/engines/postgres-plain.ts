@@ -6,41 +6,63 @@ import { stat } from 'node:fs/promises';
 import { ConnectorError, systemError } from '@tapline/protocol';
 import { identifier, literal } from '@tapline/postgres-client';
 import { postgresDialect } from '../dialects/postgres.js';
-import type { PlainLoadColumn, PlainLoadRequest } from '../warehouse.js';
+import type { PlainLoadColumn, PlainLoadRequest, PlainValue } from '../warehouse.js';
 import { NotAsItIs } from './binary-copy/field.js';
 import { binaryForm } from './binary-copy/forms.js';
-import { binaryCopyOf, largestFile } from './binary-copy/rows.js';
+import { binaryCopyOf, filesOf, largestFile, type BinaryFile, type BinaryRows } from './binary-copy/rows.js';
 import type { PostgresSession } from './postgres-session.js';
 
 const savepoint = 'plain_load';
 
 /** In the transaction that is open. Undefined: nothing was loaded, and `load` has to do it. */
-export async function loadPlain(session: PostgresSession, request: PlainLoadRequest): Promise<number | undefined> {
-  const { table, columns, parts, unseen } = request;
+export async function loadPlain(session: PostgresSession, { table, columns, parts, unseen }: PlainLoadRequest): Promise<number | undefined> {
   if (!columns.every(({ type, value }) => value.kind !== 'field' || binaryForm(type) !== undefined)) return undefined;
-  for (const path of parts.flatMap(({ paths }) => paths)) if ((await stat(path)).size > largestFile) return undefined;
+  const files = filesOf(parts);
+  for (const { path } of files) if ((await stat(path)).size > largestFile) return undefined;
   const target = postgresDialect.table(table);
   // Before it is looked at: nobody changes a type after that.
   await session.run(`LOCK TABLE ${target} IN ROW EXCLUSIVE MODE`);
   if (!(await hasTypes(session, target, columns))) return undefined;
   await session.run(`SAVEPOINT ${savepoint}`);
-  const { defaults, others } = unseen ? withDefaults(request) : { defaults: [], others: columns };
-  const alter = (change: (one: Default) => string): string => `ALTER TABLE ${target} ${defaults.map((one) => `ALTER COLUMN ${identifier(one.name)} ${change(one)}`).join(', ')}`;
-  if (defaults.length > 0) await session.run(alter(({ value }) => `SET DEFAULT ${value}`));
-  const sql = `COPY ${target} (${others.map(({ name }) => identifier(name)).join(', ')}) FROM STDIN (FORMAT binary)`;
   try {
-    const rows = parts.flatMap((part) => part.rows.files).reduce((sum, file) => sum + file.rows, 0);
-    const taken = await session.copyIn(sql, binaryCopyOf({ columns: others, parts }));
-    if (taken !== rows) throw systemError(`${target} took ${taken} rows of ${rows}`, { code: 'pg_rows' });
-    if (defaults.length > 0) await session.run(alter(() => 'DROP DEFAULT'));
+    const taken = unseen ? await copyWithDefaults(session, target, { columns, files }) : await copy(session, target, { columns, files });
     await session.run(`RELEASE SAVEPOINT ${savepoint}`);
     return taken;
   } catch (error) {
-    if (error instanceof ConnectorError) throw error;
-    if (!(error instanceof NotAsItIs) && !isOfValue(error)) throw session.classify(error, sql);
+    if (!(error instanceof NotAsItIs) && !isOfValue(error)) throw error;
     await session.run(`ROLLBACK TO SAVEPOINT ${savepoint}`);
     return undefined;
   }
+}
+
+async function copy(session: PostgresSession, target: string, { columns, files }: BinaryRows): Promise<number> {
+  const sql = `COPY ${target} (${columns.map(({ name }) => identifier(name)).join(', ')}) FROM STDIN (FORMAT binary)`;
+  const rows = files.reduce((sum, file) => sum + file.rows, 0);
+  const taken = await session.copyIn(sql, binaryCopyOf({ columns, files })).catch((error: unknown) => {
+    throw error instanceof ConnectorError || error instanceof NotAsItIs || isOfValue(error) ? error : session.classify(error, sql);
+  });
+  if (taken !== rows) throw systemError(`${target} took ${taken} rows of ${rows}`, { code: 'pg_rows' });
+  return taken;
+}
+
+/** What is the same in all rows of a file the server adds itself: else it takes a JSON text apart, and a time, for each. */
+async function copyWithDefaults(session: PostgresSession, target: string, { columns, files }: BinaryRows): Promise<number> {
+  const isConstant = ({ value }: PlainLoadColumn): boolean => value.kind === 'meta' || value.kind === 'generation' || value.kind === 'extracted_at';
+  const [constants, others] = [columns.filter(isConstant), columns.filter((column) => !isConstant(column))];
+  const alter = (change: (column: PlainLoadColumn) => string): string => `ALTER TABLE ${target} ${constants.map((column) => `ALTER COLUMN ${identifier(column.name)} ${change(column)}`).join(', ')}`;
+  if (constants.length === 0 || others.length === 0) return await copy(session, target, { columns, files });
+  let taken = 0;
+  for (const file of files) {
+    await session.run(alter(({ value }) => `SET DEFAULT ${constantSql(value.kind, file)}`));
+    taken += await copy(session, target, { columns: others, files: [file] });
+  }
+  await session.run(alter(() => 'DROP DEFAULT'));
+  return taken;
+}
+
+function constantSql(kind: PlainValue['kind'], { part, emittedAt }: BinaryFile): string {
+  if (kind === 'meta') return `${literal(part.meta).trim()}::jsonb`;
+  return kind === 'generation' ? String(part.generation) : `${literal(new Date(emittedAt).toISOString()).trim()}::timestamptz`;
 }
 
 /** Bytes of another type would be taken for what they are not. */
@@ -50,24 +72,6 @@ async function hasTypes(session: PostgresSession, target: string, columns: reado
   );
   const oids = new Map(found.map(({ name, oid }) => [String(name), Number(oid)]));
   return columns.every(({ name, type, value }) => value.kind === 'null' || oids.get(name) === binaryForm(type)?.oid);
-}
-
-interface Default {
-  readonly name: string;
-  /** SQL. */
-  readonly value: string;
-}
-
-/** What is the same in all rows the server adds itself: it would take a JSON text apart for each. */
-function withDefaults({ columns, parts }: PlainLoadRequest): { readonly defaults: readonly Default[]; readonly others: readonly PlainLoadColumn[] } {
-  const [first, ...more] = parts.map(({ rows }) => rows);
-  const isSame = more.every(({ meta, generation }) => meta === first!.meta && generation === first!.generation);
-  const defaults = columns.flatMap(({ name, value }): Default[] => {
-    if (!isSame) return [];
-    if (value.kind === 'meta') return [{ name, value: `${literal(first!.meta).trim()}::jsonb` }];
-    return value.kind === 'generation' ? [{ name, value: String(first!.generation) }] : [];
-  });
-  return { defaults, others: columns.filter(({ name }) => defaults.every((one) => one.name !== name)) };
 }
 
 /** Of a value, and not of the session or the disk. 54: deeper than the server's stack takes. */

@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Column, parquetFile, type BatchType } from './index.js';
+import { Column, parquetFile, plainForm, plainValues, type BatchType } from './index.js';
 
 /** A value as DuckDB prints it, or null. */
 type Text = string | null;
@@ -35,7 +35,22 @@ async function expectRead(columns: readonly Column[], texts: readonly (readonly 
   const select = columns.map(({ type }, i) => (type.kind === 'bytes' ? `hex(c${i})` : `c${i}::VARCHAR`)).join(', ');
   const rows = await query(`SELECT ${select} FROM ${await write(columns)}`);
   expect(rows).toHaveLength(texts[0]!.length);
+  await expectPlain(columns);
   texts.forEach((text, i) => expect(rows.map((row) => row[i])).toEqual(text));
+}
+
+/** The last file that was written is a plain one, and has the columns' bytes. */
+async function expectPlain(columns: readonly Column[]): Promise<void> {
+  const path = join(directory, `${files}.parquet`);
+  const form = await plainForm(path);
+  expect(form?.rows).toBe(columns[0]!.rows);
+  expect(form!.columns.map(({ name, type, nullable }) => ({ name, type, nullable }))).toEqual(columns.map(({ type, nulls }, i) => ({ name: `c${i}`, type, nullable: nulls > 0 })));
+  const bytes = await readFile(path);
+  for (const [i, column] of columns.entries()) {
+    const { validity, start, end } = plainValues(bytes, form!.columns[i]!, form!.rows)!;
+    expect(Buffer.compare(bytes.subarray(start, end), column.values)).toBe(0);
+    expect(validity === undefined ? undefined : Buffer.compare(validity, column.validity)).toBe(column.nulls > 0 ? 0 : undefined);
+  }
 }
 
 interface Kind {

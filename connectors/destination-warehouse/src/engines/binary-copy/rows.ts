@@ -1,5 +1,6 @@
 /** Rows of batch files in the binary form of COPY: https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-BINARY-FORMAT */
 import { plainForm, plainValues, type PlainForm } from '@tapline/sdk/batch';
+import type { PlainRows } from '@tapline/columnar';
 import type { PlainLoadColumn, PlainLoadPart } from '../../warehouse.js';
 import { constant, NotAsItIs, nullable, type Field } from './field.js';
 import { timestampBytes } from './fixed-fields.js';
@@ -15,24 +16,40 @@ export const largestFile = 64 << 20;
 
 export interface BinaryRows {
   readonly columns: readonly PlainLoadColumn[];
-  readonly parts: readonly PlainLoadPart[];
+  readonly files: readonly BinaryFile[];
+}
+
+/** One batch file, and what its rows have besides. */
+export interface BinaryFile {
+  readonly path: string;
+  readonly part: PlainRows;
+  readonly rows: number;
+  /** Number of its first row. */
+  readonly firstRow: number;
+  /** Milliseconds since 1970. */
+  readonly emittedAt: number;
+}
+
+export function filesOf(parts: readonly PlainLoadPart[]): BinaryFile[] {
+  return parts.flatMap(({ rows: part, paths }) => {
+    let next = part.firstRow;
+    return part.files.map(({ rows, emittedAt }, i) => {
+      const firstRow = next;
+      next += rows;
+      return { path: paths[i]!, part, rows, firstRow, emittedAt };
+    });
+  });
 }
 
 /** Throws {@link NotAsItIs} where a value is none that the server holds as it is: the copy is called off then, and nothing of it was taken. */
-export async function* binaryCopyOf({ columns, parts }: BinaryRows): AsyncGenerator<Buffer, void, undefined> {
+export async function* binaryCopyOf({ columns, files }: BinaryRows): AsyncGenerator<Buffer, void, undefined> {
   const memory = new CopyMemory();
   yield signature;
-  for (const part of parts) {
-    let firstRow = part.rows.firstRow;
-    for (const [i, file] of part.rows.files.entries()) {
-      const path = part.paths[i]!;
-      const form = await plainForm(path);
-      if (form?.rows !== file.rows) throw new NotAsItIs();
-      await memory.read(path);
-      const fields = fieldsOf(memory, columns, { part, form, firstRow, emittedAt: file.emittedAt });
-      yield* rowsOf(memory, fields, file.rows);
-      firstRow += file.rows;
-    }
+  for (const file of files) {
+    const form = await plainForm(file.path);
+    if (form?.rows !== file.rows) throw new NotAsItIs();
+    await memory.read(file.path);
+    yield* rowsOf(memory, fieldsOf(memory, columns, file, form), file.rows);
   }
   yield trailer;
 }
@@ -50,22 +67,15 @@ function* rowsOf(memory: CopyMemory, fields: readonly Field[], rows: number): Ge
   if (at > memory.start) yield memory.chunk(at);
 }
 
-interface FileRows {
-  readonly part: PlainLoadPart;
-  readonly form: PlainForm;
-  readonly firstRow: number;
-  readonly emittedAt: number;
-}
-
-function fieldsOf(memory: CopyMemory, columns: readonly PlainLoadColumn[], { part: { rows }, form, firstRow, emittedAt }: FileRows): Field[] {
+function fieldsOf(memory: CopyMemory, columns: readonly PlainLoadColumn[], { part, firstRow, emittedAt }: BinaryFile, form: PlainForm): Field[] {
   const valuesOf = (index: number) => {
     const found = plainValues(memory.file, form.columns[index]!, form.rows);
     if (!found) throw new NotAsItIs();
     return { ...found, memory };
   };
-  const orders: OrderFields = rows.order === undefined
-    ? countedOrder(memory, { prefix: rows.orderPrefix, first: firstRow, rawIdPrefix: rows.rawIdPrefix })
-    : givenOrder(valuesOf(rows.order), rows.rawIdPrefix);
+  const orders: OrderFields = part.order === undefined
+    ? countedOrder(memory, { prefix: part.orderPrefix, first: firstRow, rawIdPrefix: part.rawIdPrefix })
+    : givenOrder(valuesOf(part.order), part.rawIdPrefix);
 
   return columns.map(({ type, value }): Field => {
     switch (value.kind) {
@@ -73,8 +83,8 @@ function fieldsOf(memory: CopyMemory, columns: readonly PlainLoadColumn[], { par
       case 'order': return orders.order;
       case 'raw_id': return orders.rawId;
       case 'extracted_at': return constant(memory, timestampBytes(emittedAt));
-      case 'meta': return constant(memory, Buffer.concat([Buffer.from([1]), Buffer.from(rows.meta)]));
-      case 'generation': return constant(memory, int64(rows.generation));
+      case 'meta': return constant(memory, Buffer.concat([Buffer.from([1]), Buffer.from(part.meta)]));
+      case 'generation': return constant(memory, int64(part.generation));
       case 'field': {
         const values = valuesOf(value.index);
         const field = binaryForm(type)!.field(values);
