@@ -8,7 +8,7 @@ import type { TestDatabase } from '@tapline/test/services';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { PlainLoadColumn, PlainLoadRequest } from '../warehouse.js';
 import { columnOf, writeBatch, type BatchValue } from './binary-copy/batch-file.test.support.js';
-import { openTestWarehouse, type TestWarehouse } from './postgres.test.support.js';
+import { failure, openTestWarehouse, type TestWarehouse } from './postgres.test.support.js';
 
 interface Kind {
   readonly type: LogicalType;
@@ -156,6 +156,18 @@ describe.each(postgresVersions('plain'))('rows of batch files in PostgreSQL %i',
     const path = await file([{ type: { kind: 'int', bits: 32 }, values: [1] }]);
     await at.make(table('t'), { v: { kind: 'float', bits: 32 } });
     expect(await load({ table: table('t'), columns: [column], parts: [{ rows: { ...rowsOf(1), columns: new Map() }, paths: [path] }], unseen: false })).toBeUndefined();
+    expect(await shown('t', [column])).toEqual([]);
+  });
+
+  test('are gone, and the failure is told, when the connection is lost among them', async () => {
+    const column: PlainLoadColumn = { name: 'v', type: { kind: 'int', bits: 32 }, value: { kind: 'field', index: 0 } };
+    const rows = 3_000_000;
+    const path = await file([{ type: { kind: 'int', bits: 32 }, values: Array.from({ length: rows }, () => 1) }]);
+    await at.make(table('t'), { v: { kind: 'int', bits: 32 } });
+    const loading = failure(load({ table: table('t'), columns: [column], parts: [{ rows: { ...rowsOf(rows), columns: new Map() }, paths: [path] }], unseen: true }));
+    const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_progress_copy WHERE relid = 's.t'::regclass AND tuples_processed > 0`;
+    await expect.poll(() => database.query(end), { timeout: 20_000, interval: 5 }).toHaveLength(1);
+    expect(await loading).toMatchObject({ kind: 'transient_error' });
     expect(await shown('t', [column])).toEqual([]);
   });
 

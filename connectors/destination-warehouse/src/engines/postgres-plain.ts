@@ -9,13 +9,20 @@ import { postgresDialect } from '../dialects/postgres.js';
 import type { PlainLoadColumn, PlainLoadRequest, PlainValue } from '../warehouse.js';
 import { NotAsItIs } from './binary-copy/field.js';
 import { binaryForm } from './binary-copy/forms.js';
+import type { CopyMemory } from './binary-copy/memory.js';
 import { binaryCopyOf, filesOf, largestFile, type BinaryFile, type BinaryRows } from './binary-copy/rows.js';
 import type { PostgresSession } from './postgres-session.js';
 
 const savepoint = 'plain_load';
 
+export interface PlainLoader {
+  readonly session: PostgresSession;
+  readonly memory: CopyMemory;
+}
+
 /** In the transaction that is open. Undefined: nothing was loaded, and `load` has to do it. */
-export async function loadPlain(session: PostgresSession, { table, columns, parts, unseen }: PlainLoadRequest): Promise<number | undefined> {
+export async function loadPlain(loader: PlainLoader, { table, columns, parts, unseen }: PlainLoadRequest): Promise<number | undefined> {
+  const { session } = loader;
   if (!columns.every(({ type, value }) => value.kind !== 'field' || binaryForm(type) !== undefined)) return undefined;
   const files = filesOf(parts);
   for (const { path } of files) if ((await stat(path)).size > largestFile) return undefined;
@@ -25,7 +32,7 @@ export async function loadPlain(session: PostgresSession, { table, columns, part
   if (!(await hasTypes(session, target, columns))) return undefined;
   await session.run(`SAVEPOINT ${savepoint}`);
   try {
-    const taken = unseen ? await copyWithDefaults(session, target, { columns, files }) : await copy(session, target, { columns, files });
+    const taken = unseen ? await copyWithDefaults(loader, target, { columns, files }) : await copy(loader, target, { columns, files });
     await session.run(`RELEASE SAVEPOINT ${savepoint}`);
     return taken;
   } catch (error) {
@@ -35,10 +42,10 @@ export async function loadPlain(session: PostgresSession, { table, columns, part
   }
 }
 
-async function copy(session: PostgresSession, target: string, { columns, files }: BinaryRows): Promise<number> {
+async function copy({ session, memory }: PlainLoader, target: string, { columns, files }: BinaryRows): Promise<number> {
   const sql = `COPY ${target} (${columns.map(({ name }) => identifier(name)).join(', ')}) FROM STDIN (FORMAT binary)`;
   const rows = files.reduce((sum, file) => sum + file.rows, 0);
-  const taken = await session.copyIn(sql, binaryCopyOf({ columns, files })).catch((error: unknown) => {
+  const taken = await session.copyIn(sql, binaryCopyOf({ columns, files }, memory)).catch((error: unknown) => {
     throw error instanceof ConnectorError || error instanceof NotAsItIs || isOfValue(error) ? error : session.classify(error, sql);
   });
   if (taken !== rows) throw systemError(`${target} took ${taken} rows of ${rows}`, { code: 'pg_rows' });
@@ -46,17 +53,17 @@ async function copy(session: PostgresSession, target: string, { columns, files }
 }
 
 /** What is the same in all rows of a file the server adds itself: else it takes a JSON text apart, and a time, for each. */
-async function copyWithDefaults(session: PostgresSession, target: string, { columns, files }: BinaryRows): Promise<number> {
+async function copyWithDefaults(loader: PlainLoader, target: string, { columns, files }: BinaryRows): Promise<number> {
   const isConstant = ({ value }: PlainLoadColumn): boolean => value.kind === 'meta' || value.kind === 'generation' || value.kind === 'extracted_at';
   const [constants, others] = [columns.filter(isConstant), columns.filter((column) => !isConstant(column))];
   const alter = (change: (column: PlainLoadColumn) => string): string => `ALTER TABLE ${target} ${constants.map((column) => `ALTER COLUMN ${identifier(column.name)} ${change(column)}`).join(', ')}`;
-  if (constants.length === 0 || others.length === 0) return await copy(session, target, { columns, files });
+  if (constants.length === 0 || others.length === 0) return await copy(loader, target, { columns, files });
   let taken = 0;
   for (const file of files) {
-    await session.run(alter(({ value }) => `SET DEFAULT ${constantSql(value.kind, file)}`));
-    taken += await copy(session, target, { columns: others, files: [file] });
+    await loader.session.run(alter(({ value }) => `SET DEFAULT ${constantSql(value.kind, file)}`));
+    taken += await copy(loader, target, { columns: others, files: [file] });
   }
-  await session.run(alter(() => 'DROP DEFAULT'));
+  await loader.session.run(alter(() => 'DROP DEFAULT'));
   return taken;
 }
 

@@ -10,6 +10,7 @@ import type { TableName } from '../dialects/dialect.js';
 import type { LoadRequest, PlainLoadRequest, Row, Scalar, Warehouse } from '../warehouse.js';
 import type { PostgresConfig } from './postgres-config.js';
 import { columnOfFailure } from './postgres-copy-error.js';
+import { CopyMemory } from './binary-copy/memory.js';
 import { copyTextOf } from './postgres-load.js';
 import { loadPlain } from './postgres-plain.js';
 import { replaceTable } from './postgres-replace.js';
@@ -63,6 +64,7 @@ export class PostgresWarehouse implements Warehouse {
   readonly location: string;
   readonly #parts: Parts;
   readonly #told = new Set<string>();
+  #memory: CopyMemory | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -105,7 +107,8 @@ export class PostgresWarehouse implements Warehouse {
   }
 
   loadPlain(request: PlainLoadRequest): Promise<number | undefined> {
-    return loadPlain(this.#parts.session, request).catch((error: unknown) => {
+    const loader = { session: this.#parts.session, memory: (this.#memory ??= new CopyMemory()) };
+    return loadPlain(loader, request).catch((error: unknown) => {
       throw engineError(error);
     });
   }

@@ -7,19 +7,23 @@ import { open } from 'node:fs/promises';
 /** Values are copied four bytes at a time, and read and written beyond their ends. */
 const slack = 8;
 const chunkBytes = 262_144;
-/** Room for the fixed part of a row: 1,600 columns of 64 bytes. */
+/** Room for the fixed part of a row, 1,600 columns of 64 bytes; and for values of so many bytes without a move. */
 const rowBytes = 131_072;
+const regionBytes = chunkBytes + 2 * rowBytes + slack;
+/** Of memory that large values took, more goes with the next file. */
+const mostKept = 64 << 20;
 
 interface Region {
   readonly start: number;
   readonly end: number;
 }
 
+/** Kept for one COPY after the other: what it once took it needs again. */
 export class CopyMemory {
   bytes: Buffer = Buffer.alloc(0);
   view: DataView = new DataView(this.bytes.buffer, 0, 0);
   #file = 0;
-  #regionBytes = chunkBytes + rowBytes + slack;
+  #regionBytes = regionBytes;
   #region: Region = { start: 0, end: 0 };
   #other: Region = { start: 0, end: 0 };
 
@@ -28,16 +32,20 @@ export class CopyMemory {
     return this.#region.start;
   }
 
-  /** Takes a file in. All that was in it before is gone, but for the last chunk. */
+  /** Takes a file in, and forgets the one before it. The last chunk stays: it may be on its way. */
   async read(path: string): Promise<void> {
     const file = await open(path, 'r');
     try {
       const { size } = await file.stat();
-      const wanted = size + slack + 2 * this.#regionBytes;
-      // The last chunk may still be on its way: a place of its own is not worth a thought of where it lies.
-      this.#take(Buffer.allocUnsafeSlow(wanted));
+      const start = size + slack;
+      const isLarge = this.bytes.length > Math.max(mostKept, 2 * (start + 2 * regionBytes));
+      if (isLarge) this.#regionBytes = regionBytes;
+      // The last chunk keeps the memory that it lies in.
+      if (isLarge || start > Math.min(this.#region.start, this.#other.start)) {
+        this.#take(Buffer.allocUnsafeSlow(start + 2 * this.#regionBytes));
+        this.#divide(start);
+      }
       this.#file = size;
-      this.#divide(size + slack);
       for (let at = 0; at < size; ) {
         const { bytesRead } = await file.read(this.bytes, at, size - at, at);
         if (bytesRead === 0) throw new Error('a batch file became shorter while it was read');

@@ -5,7 +5,7 @@ import type { PlainLoadColumn, PlainLoadPart } from '../../warehouse.js';
 import { constant, NotAsItIs, nullable, type Field } from './field.js';
 import { timestampBytes } from './fixed-fields.js';
 import { binaryForm } from './forms.js';
-import { CopyMemory } from './memory.js';
+import type { CopyMemory } from './memory.js';
 import { countedOrder, givenOrder, type OrderFields } from './order-fields.js';
 
 const signature = Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)]);
@@ -42,8 +42,7 @@ export function filesOf(parts: readonly PlainLoadPart[]): BinaryFile[] {
 }
 
 /** Throws {@link NotAsItIs} where a value is none that the server holds as it is: the copy is called off then, and nothing of it was taken. */
-export async function* binaryCopyOf({ columns, files }: BinaryRows): AsyncGenerator<Buffer, void, undefined> {
-  const memory = new CopyMemory();
+export async function* binaryCopyOf({ columns, files }: BinaryRows, memory: CopyMemory): AsyncGenerator<Buffer, void, undefined> {
   yield signature;
   for (const file of files) {
     const form = await plainForm(file.path);
