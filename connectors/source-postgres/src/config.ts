@@ -23,7 +23,7 @@ export const config = z.strictObject({
   statement_timeout: about(z.number().min(0), 'Seconds that one statement may take; reading a table is one. 0: no limit.').default(0),
   lock_timeout: about(z.number().min(0), 'Seconds to wait for a lock on a table. 0: no limit.').default(60),
   idle_timeout: about(z.number().min(0), 'Seconds that the server lets our transaction idle while the destination takes its time. 0: no limit.').default(0),
-  state_interval_seconds: about(z.number().min(0), 'How often a large table gets a checkpoint. In a session of a runner the runner says; of batches one follows each 32 MB, too.').default(5),
+  state_interval_seconds: about(z.number().min(0), 'How often a large table gets a checkpoint. In a session of a runner the runner says; of batches one follows each 16 MB, too.').default(5),
   block_bytes: about(z.int().min(1_024).max(16_777_216), 'How many bytes of lines are written at once.').default(262_144),
 });
 export type Config = z.infer<typeof config>;

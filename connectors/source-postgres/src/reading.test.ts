@@ -7,10 +7,10 @@ const hour = 3_600_000;
 const batchOf = (bytes: number): SourceItem => batch(stream, { path: '1.parquet', bytes, rows: 1, columns: ['id'], emittedAt: 0 });
 
 describe('a STATE is due', () => {
-  test('behind every 32 MB of batches, however little time has passed', () => {
+  test('behind every 16 MB of batches, however little time has passed', () => {
     const due = checkpoints(hour);
     const MB = 1 << 20;
-    expect([16, 15, 1, 31, 1, 100, 1].map((size) => due(batchOf(size * MB)))).toEqual([false, false, true, false, true, true, false]);
+    expect([8, 7, 1, 15, 1, 100, 1].map((size) => due(batchOf(size * MB)))).toEqual([false, false, true, false, true, true, false]);
   });
 
   test('behind each item where states are wanted at once', () => {

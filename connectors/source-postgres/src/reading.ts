@@ -81,7 +81,7 @@ export async function* inSnapshot<Item>(connection: Connection, body: () => Asyn
 }
 
 /** So much of batches is worth a STATE: whoever loads them may begin with it while the next ones are read. */
-const batchBytesApart = 32 << 20;
+const batchBytesApart = 16 << 20;
 
 /** True when a STATE is due behind the item: `ms`, or enough batches, have come since the last time it was true. */
 export function checkpoints(ms: number): (item: SourceItem) => boolean {

@@ -62,6 +62,8 @@ export class Ingest {
   #sinceAnyState = 0;
   /** What part of the bytes of a cut has come: 1 = all. */
   #filled = 0;
+  /** Bytes. */
+  #batchesSinceCut = 0;
   #rowsSinceCut = 0;
   #lastCut = performance.now();
   #inflight: Promise<void> | undefined;
@@ -156,6 +158,7 @@ export class Ingest {
     if (format !== 'parquet') throw protocolError(`stream ${streamKey(stream)}: a batch has the format ${format}; this destination reads parquet`, { stream });
     const lane = this.#laneOf(stream);
     const file = await held.find(message);
+    this.#batchesSinceCut += file.bytes;
     this.#count(lane, { bytes: file.bytes, ofCut: this.#limits.batchCutBytes, rows: file.rows });
     const spool = lane.appendBatch(file, columns, this.#limits);
     held.add(spool);
@@ -312,8 +315,8 @@ export class Ingest {
   }
 
   #due(): boolean {
-    const { rows, ms } = this.#limits;
-    return this.#filled >= 1 || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
+    const { rows, ms, idleCutBytes } = this.#limits;
+    return this.#filled >= 1 || (!this.#inflight && this.#batchesSinceCut >= idleCutBytes) || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
   }
 
   /** A commit by time must come even if no line does. */
@@ -345,6 +348,7 @@ export class Ingest {
       ...this.#generations.takeSealed(),
     };
     this.#filled = 0;
+    this.#batchesSinceCut = 0;
     this.#rowsSinceCut = 0;
     this.#lastCut = performance.now();
     const done = this.#committer.commit(cut).finally(() => {

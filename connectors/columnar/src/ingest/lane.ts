@@ -117,11 +117,11 @@ export class Lane {
     return this.spools.some((spool) => spool.sealedRows < spool.rows && spool.generation <= generation);
   }
 
-  /** All records so far are before a STATE. A spool that is half full ends here, so that none has to be divided later. */
+  /** All records so far are before a STATE. Lines that are half a spool end here, so that it has not to be divided later; files divide themselves. */
   seal(limit: ChunkLimit): void {
     for (const spool of this.spools) {
       spool.seal();
-      if (spool.bytes >= this.#limit(spool, limit) / 2) spool.full = true;
+      if (kindOf(spool) === 'lines' && spool.bytes >= this.#limit(spool, limit) / 2) spool.full = true;
     }
   }
 

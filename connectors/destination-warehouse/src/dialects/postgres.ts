@@ -11,6 +11,9 @@ const systemColumns = new Set(['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid
 /** Where the session's temporary tables are, whatever that schema is called. */
 const temporary = 'pg_temp';
 
+/** No query chooses rows by these, and to sort a sample of them takes longer than that of most data: ANALYZE passes them over. */
+const unaskedColumns = new Set(['_airbyte_raw_id', '_airbyte_meta', '_tapline_order']);
+
 const table = (name: TableName): string => qualified(name.schema, name.table);
 const list = (names: readonly string[]): string => names.map(identifier).join(', ');
 
@@ -37,9 +40,13 @@ export const postgresDialect: Dialect = {
   table,
   type: postgresType,
   createSchema,
-  createTable: (name, columns, key) => [
-    `CREATE TABLE ${table(name)} (${[...columns.map(definition), ...(key.length > 0 ? [`PRIMARY KEY (${list(key)})`] : [])].join(', ')})`,
-  ],
+  createTable: (name, columns, key) => {
+    const unasked = columns.filter((column) => unaskedColumns.has(column.name)).map((column) => `ALTER COLUMN ${identifier(column.name)} SET STATISTICS 0`);
+    return [
+      `CREATE TABLE ${table(name)} (${[...columns.map(definition), ...(key.length > 0 ? [`PRIMARY KEY (${list(key)})`] : [])].join(', ')})`,
+      ...(unasked.length > 0 ? [`ALTER TABLE ${table(name)} ${unasked.join(', ')}`] : []),
+    ];
+  },
   createTemporary: (name, columns) => ({
     table: { schema: temporary, table: name },
     statements: [`CREATE TEMPORARY TABLE ${qualified(temporary, name)} (${columns.map(definition).join(', ')}) ON COMMIT DROP`],
