@@ -1,3 +1,4 @@
+export * from './beginning.js';
 export * from './collect-garbage.js';
 export * from './descriptor.js';
 export * from './digest.js';

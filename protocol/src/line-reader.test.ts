@@ -61,6 +61,20 @@ describe('blocks', () => {
   });
 });
 
+test('chunks that lie in the same memory, one after the other, make the same blocks', async () => {
+  const input = Buffer.from('one\ntwo\r\nthree three three\nfour\nfive');
+  async function* reused(size: number): AsyncGenerator<Buffer> {
+    const memory = Buffer.alloc(size);
+    for (let at = 0; at < input.length; at += size) yield memory.subarray(0, input.copy(memory, 0, at, at + size));
+    memory.fill(0);
+  }
+  for (let size = 1; size <= input.length; size++) {
+    let text = '';
+    for await (const block of readBlocks(reused(size), { reused: true })) text += block.toString();
+    expect(text).toBe(input.toString());
+  }
+});
+
 test('a line of 100 MB passes, three times, in memory that stays flat', async () => {
   const chunk = Buffer.alloc(65_536, 0x78);
   async function* input(): AsyncGenerator<Buffer> {

@@ -10,6 +10,8 @@ const CR = 0x0d;
 export interface LineReaderOptions {
   /** Fail with a `transient_error` when no byte has arrived for so long while we were waiting. Default: never. */
   readonly idleTimeoutMs?: number | undefined;
+  /** A chunk is overwritten once the next one is asked for, and so is a block. Default: they are nobody else's. */
+  readonly reused?: boolean;
 }
 
 /**
@@ -17,7 +19,7 @@ export interface LineReaderOptions {
  * Only the last block may lack its final newline; then it is exactly one unterminated line.
  */
 export async function* readBlocks(input: AsyncIterable<Buffer>, options: LineReaderOptions = {}): AsyncGenerator<Buffer, void, undefined> {
-  const pending = new Gathered();
+  const pending = new Gathered(options.reused ?? false);
   for await (const chunk of withIdleTimeout(input, options.idleTimeoutMs)) {
     let start = 0;
     if (!pending.isEmpty) {
@@ -50,6 +52,11 @@ class Gathered {
   #parts: Buffer[] = [];
   #bytes = 0;
   #large: Buffer | undefined;
+  readonly #copies: boolean;
+
+  constructor(copies: boolean) {
+    this.#copies = copies;
+  }
 
   get isEmpty(): boolean {
     return this.#bytes === 0;
@@ -58,7 +65,7 @@ class Gathered {
   add(part: Buffer): void {
     if (this.#bytes + part.length > (this.#large?.length ?? manyBytes)) this.#grow(part.length);
     if (this.#large) part.copy(this.#large, this.#bytes);
-    else this.#parts.push(part);
+    else this.#parts.push(this.#copies ? Buffer.from(part) : part);
     this.#bytes += part.length;
   }
 

@@ -62,6 +62,40 @@ describe('a stream that fails', () => {
   });
 });
 
+describe('lines that are lent', () => {
+  test('may be overwritten when they are written, however slowly they are taken', async () => {
+    const child = spawn('sh', ['-c', 'sleep 0.1; cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const writer = new LineWriter(child.stdin);
+    const taken: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => taken.push(chunk));
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    const memory = Buffer.alloc(300_001);
+    const sizes = [5, 300_000, 70_000, 1, 200_000];
+    for (const [at, size] of sizes.entries()) {
+      memory.fill(0x41 + at, 0, size);
+      memory[size] = 0x0a;
+      await writer.lent(memory.subarray(0, size + 1));
+    }
+    await writer.end();
+    await ended;
+    expect(Buffer.concat(taken).toString() === sizes.map((size, at) => `${String.fromCharCode(0x41 + at).repeat(size)}\n`).join('')).toBe(true);
+  });
+
+  test('fail where the stream fails, at once or later, and every later call does', async () => {
+    const later = new Writable({ write: (_chunk, _encoding, next) => void setTimeout(() => next(Object.assign(new Error('broken'), { code: 'EPIPE' })), 5) });
+    const atOnce = new Writable({ write: (_chunk, _encoding, next) => next(Object.assign(new Error('broken'), { code: 'EPIPE' })) });
+    for (const stream of [later, atOnce]) {
+      const writer = new LineWriter(stream);
+      const line = Buffer.from('x\n');
+      expect([await outcome(writer.lent(line)), await outcome(writer.lent(line)), await outcome(writer.bytes(line))]).toEqual(['EPIPE', 'EPIPE', 'EPIPE']);
+    }
+    const stuck = new Writable({ write() {} });
+    const waiting = outcome(new LineWriter(stuck).lent(Buffer.from('x\n')));
+    stuck.destroy();
+    expect(await waiting).toBe('ERR_STREAM_DESTROYED');
+  });
+});
+
 test('end resolves only when all has left the process', async () => {
   const written: string[] = [];
   const slow = new Writable({ write: (chunk: Buffer, _encoding, next) => void setTimeout(() => { written.push(chunk.toString()); next(); }, 20) });

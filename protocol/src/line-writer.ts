@@ -35,6 +35,18 @@ export class LineWriter {
     return this.#draining;
   }
 
+  /** Lines in memory that is about to be used again: resolves once they have left the process. */
+  lent(lines: Buffer): Promise<void> {
+    const failure = this.#failed();
+    if (failure) return Promise.reject(failure);
+    let written = (_error?: Error | null): void => undefined;
+    this.#stream.write(lines, (error) => written(error));
+    // A pipe with room takes them at once; that they were taken is told on the next turn only.
+    const left = this.#stream.writableLength === 0 && !this.#stream.errored ? done : this.#settled((settle) => (written = settle));
+    if (lines.length >= longWrite) void left.then(collectSoon, () => undefined);
+    return left;
+  }
+
   /** Resolves when all that was written has left the process. */
   async end(): Promise<void> {
     const failure = this.#failed();
@@ -52,14 +64,20 @@ export class LineWriter {
   }
 
   #drained(): Promise<void> {
+    return this.#settled((settle) => this.#stream.once('drain', settle));
+  }
+
+  /** Until `arm` has its function called, or the stream has failed or was closed. */
+  #settled(arm: (settle: (error?: Error | null) => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      const settle = (): void => {
+      const settle = (error?: Error | null): void => {
         this.#stream.off('drain', settle).off('error', settle).off('close', settle);
-        if (this.#failure) reject(this.#failure);
-        else if (this.#stream.destroyed) reject(closed());
+        const failure = this.#failure ?? error ?? (this.#stream.destroyed ? closed() : undefined);
+        if (failure) reject(failure);
         else resolve();
       };
-      this.#stream.once('drain', settle).once('error', settle).once('close', settle);
+      this.#stream.once('error', settle).once('close', settle);
+      arm(settle);
     });
   }
 }

@@ -242,7 +242,7 @@ class Attempt {
       }),
       // One that waits until the destination has deleted files says nothing, and is not to blame for it.
       silenceMs: this.#batch ? undefined : plan.silenceMs,
-      write: (bytes) => this.#destination!.write(bytes),
+      lend: (bytes) => this.#destination!.lend(bytes),
       onWriteFailure: () => {
         this.#lost = true;
         this.#stopSource();

@@ -1,6 +1,6 @@
 /** Tools of a connector: what it can be asked beside moving records. Some answer once, some are talked with. */
 import {
-  configError, LineWriter, protocolError, readBlocks, scanEnvelope, splitBlock, TaplineBody, transientError, type ConfiguredCatalog, type ConnectorError, type Session,
+  configError, LineWriter, protocolError, scanEnvelope, splitBlock, TaplineBody, transientError, type ConfiguredCatalog, type ConnectorError, type Session,
 } from '@tapline/protocol';
 import { randomUUID } from 'node:crypto';
 import type { ConnectorRef, Reporter } from '../types.js';
@@ -108,7 +108,7 @@ export class ToolCall implements AsyncDisposable {
   /** All that it answers, to its end. Iterate it once; leaving it early is allowed. */
   async *results(): AsyncGenerator<ToolResult, void, undefined> {
     let number = 0;
-    for await (const block of readBlocks(this.#child.output())) {
+    for await (const block of this.#child.blocks()) {
       for (const { bytes, terminated } of splitBlock(block)) {
         number++;
         const result = bytes.length === 0 ? undefined : this.#line(bytes, number, terminated);

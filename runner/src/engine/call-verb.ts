@@ -1,6 +1,6 @@
 /** The verbs that answer once: spec, check, discover. */
 import {
-  CatalogBody, ConnectionStatusBody, protocolError, readBlocks, scanEnvelope, SpecBody, splitBlock, transientError, type ConnectorError, type Envelope,
+  CatalogBody, ConnectionStatusBody, protocolError, scanEnvelope, SpecBody, splitBlock, transientError, type ConnectorError, type Envelope,
 } from '@tapline/protocol';
 import type { ConnectorRef, Reporter } from '../types.js';
 import { Child } from './child.js';
@@ -124,7 +124,7 @@ class Call<V extends Verb> {
 
   async #read(child: Child): Promise<void> {
     let number = 0;
-    for await (const block of readBlocks(child.output())) {
+    for await (const block of child.blocks()) {
       for (const { bytes, terminated } of splitBlock(block)) {
         number++;
         if (bytes.length > 0) this.#line(bytes, number, terminated);

@@ -3,11 +3,12 @@
  * reader after one turn of the event loop, and what was printed until we read is gone. A source is started before the
  * first line of a destination is answered, so that would lose records. It also ends a process, where we end its group.
  */
-import { configError, systemError, type ConnectorError } from '@tapline/protocol';
+import { configError, readBlocks, systemError, type ConnectorError, type LineReaderOptions } from '@tapline/protocol';
 import { spawn, type ChildProcess } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import type { ConnectorRef } from '../types.js';
 import { identify, type ProcessIdentity } from '../store/process-identity.js';
+import { OutputReader } from './output-reader.js';
 import { StderrTail } from './stderr-tail.js';
 import type { Timing } from './timing.js';
 
@@ -33,10 +34,8 @@ export class Child {
   readonly stderr: StderrTail;
   #exit: ChildExit | undefined;
   readonly #process: ChildProcess;
+  readonly #output: OutputReader;
   readonly #timing: Timing;
-  /** The reader waits for output; and how much has come. */
-  #waiting = false;
-  #chunks = 0;
   #graceTimer: NodeJS.Timeout | undefined;
 
   /** Rejects with a `config_error` when the program cannot be started. */
@@ -61,11 +60,10 @@ export class Child {
     this.#timing = timing;
     this.identity = identify(child.pid!);
     this.stderr = new StderrTail(child.stderr!, onStderr);
-    // At the end of a process Node resumes an output that nobody listens to, and what is in it is gone. We may not read yet.
-    child.stdout!.on('readable', hold);
+    // Now: at the end of a process Node resumes an output that nobody listens to, and what is in it is gone.
+    this.#output = new OutputReader(child.stdout!);
     // Errors of a pipe show where it is read or written; without a listener they would end this process.
     child.stdin?.on('error', () => undefined);
-    child.stdout!.on('error', () => undefined);
     child.on('error', () => undefined);
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
@@ -85,25 +83,9 @@ export class Child {
     return this.#exit;
   }
 
-  /** Its stdout in chunks, to the end. To be iterated once, and to the end. */
-  async *output(): AsyncGenerator<Buffer, void, undefined> {
-    const stdout: Readable = this.#process.stdout!;
-    const chunks = stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-    try {
-      for (;;) {
-        this.#waiting = true;
-        const coming = chunks.next();
-        if (this.#chunks === 0) stdout.off('readable', hold);
-        const next = await coming;
-        this.#waiting = false;
-        this.#chunks++;
-        if (next.done) return;
-        yield next.value;
-      }
-    } catch (error) {
-      // Closed by us, or a reset: nothing more will come, and the exit tells why.
-      if (!stdout.destroyed) throw error;
-    }
+  /** Its stdout as blocks of whole lines, to the end. A block is overwritten once the next one is asked for. To be iterated once. */
+  blocks(options: Pick<LineReaderOptions, 'idleTimeoutMs'> = {}): AsyncGenerator<Buffer, void, undefined> {
+    return readBlocks(this.#output.chunks(), { ...options, reused: true });
   }
 
   /** SIGTERM to the group now, SIGKILL once the grace period is over. */
@@ -128,7 +110,7 @@ export class Child {
     await this.exited;
     this.#signal('SIGKILL');
     this.#process.stdin?.destroy();
-    this.#process.stdout?.destroy();
+    this.#output.destroy();
     this.#process.stderr?.destroy();
   }
 
@@ -145,24 +127,23 @@ export class Child {
    * the event loop, not by the clock: what has arrived is read between two of them, however busy we are.
    */
   #watchOrphanedOutput(): void {
-    const stdout = this.#process.stdout!;
+    const output = this.#output;
     let silentTicks = 0;
-    let read = this.#chunks;
+    let read = output.reads;
     const timer = setInterval(() => {
-      silentTicks = this.#waiting && read === this.#chunks ? silentTicks + 1 : 0;
-      read = this.#chunks;
+      silentTicks = output.isWaiting && read === output.reads ? silentTicks + 1 : 0;
+      read = output.reads;
       if (silentTicks < orphanTicks) return;
       clearInterval(timer);
       this.kill();
-      stdout.destroy();
+      output.destroy();
     }, this.#timing.orphanedOutputMs / orphanTicks);
     timer.unref();
-    stdout.once('close', () => clearInterval(timer));
+    output.onClose(() => clearInterval(timer));
   }
 }
 
 const orphanTicks = 10;
-const hold = (): void => undefined;
 
 function cannotStart(ref: ConnectorRef, cause: Error): ConnectorError {
   const code = (cause as NodeJS.ErrnoException).code;

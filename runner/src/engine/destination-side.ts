@@ -1,6 +1,6 @@
 /** The destination's process: what it is given, and what it answers. */
 import {
-  LineWriter, OpenedMessage, protocolError, readBlocks, scanEnvelope, splitBlock, stateBodyOf, toConnectorError, transientError,
+  LineWriter, OpenedMessage, protocolError, scanEnvelope, splitBlock, stateBodyOf, toConnectorError, transientError,
   type ConnectorError,
 } from '@tapline/protocol';
 import { Child, type ChildExit, type ChildOptions } from './child.js';
@@ -61,6 +61,11 @@ export class DestinationSide {
     return this.#writer.bytes(bytes);
   }
 
+  /** The same with bytes that are overwritten afterwards: resolves once they may be. */
+  lend(bytes: Buffer): Promise<void> {
+    return this.#writer.lent(bytes);
+  }
+
   /** No more input. What it says and does afterwards is in {@link done}. */
   async end(): Promise<void> {
     this.#inputEnded = true;
@@ -90,7 +95,7 @@ export class DestinationSide {
     };
     try {
       let number = 0;
-      for await (const block of readBlocks(this.child.output())) {
+      for await (const block of this.child.blocks()) {
         for (const { bytes, terminated } of splitBlock(block)) {
           number++;
           if (failed || bytes.length === 0) continue;

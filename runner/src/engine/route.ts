@@ -2,7 +2,7 @@
  * Tells a source's lines apart without parsing records. A block of whole lines goes in, the pieces for the destination
  * come out: long runs of the same bytes, not copied. Only what is rare (states, traces, logs) is looked into.
  */
-import { forEachMember, lineEnd, protocolError, scanEnvelope, decodeString, type ConnectorError, type Envelope, type StreamDescriptor } from '@tapline/protocol';
+import { Beginning, forEachMember, lineEnd, protocolError, scanEnvelope, decodeString, viewOf, type ConnectorError, type Envelope, type StreamDescriptor } from '@tapline/protocol';
 import { type StreamTable, type StreamTally, tallyOf } from './stream-table.js';
 
 const LF = 0x0a;
@@ -26,14 +26,14 @@ export interface RouteEvents {
 }
 
 /** The beginning of a RECORD line up to where its stream is certain. */
-interface Beginning {
-  readonly bytes: Buffer;
+interface Known {
+  readonly beginning: Beginning;
   readonly tally: StreamTally;
 }
 
 /** How our own lines begin; of theirs any number of streams is found at once. */
-const head = Buffer.from('{"type":"RECORD","record":{"stream":"');
-const namespaceHead = Buffer.from(',"namespace":"');
+const head = new Beginning(Buffer.from('{"type":"RECORD","record":{"stream":"'));
+const namespaceHead = new Beginning(Buffer.from(',"namespace":"'));
 /** Other forms of a beginning are tried one by one. */
 const mostBeginnings = 16;
 /** What a beginning may consist of: then nothing later in the line can change what it is and to which stream it belongs. */
@@ -45,10 +45,10 @@ export class Router {
   readonly #streams: StreamTable;
   readonly #unknown = new Map<string, StreamTally>();
   /** Tried first. */
-  #last: Beginning | undefined;
+  #last: Known | undefined;
   /** Those that begin with {@link head}, by what follows it. */
-  readonly #compact = new Map<string, Beginning>();
-  readonly #beginnings: Beginning[] = [];
+  readonly #compact = new Map<string, Known>();
+  readonly #beginnings: Known[] = [];
   #line = 0;
   #failure: ConnectorError | undefined;
 
@@ -70,6 +70,7 @@ export class Router {
   route(block: Buffer): Buffer[] {
     if (this.#failure) return none;
     const pieces: Buffer[] = [];
+    const view = viewOf(block);
     /** Where the run of lines that are forwarded as they are begins. */
     let run = 0;
     let at = 0;
@@ -79,7 +80,7 @@ export class Router {
       const end = found === -1 ? block.length : found + 1;
       this.#line++;
       // The last line without an end always takes the slow way: that it ends in a brace does not make it whole.
-      const tally = found === -1 ? undefined : this.#recordAt(block, at, textEnd);
+      const tally = found === -1 ? undefined : this.#recordAt(block, view, at, textEnd);
       if (tally !== undefined) {
         tally.records++;
         tally.bytes += end - at;
@@ -104,12 +105,12 @@ export class Router {
   }
 
   /** The fast way: the line begins like one that was understood before, and ends in a brace. */
-  #recordAt(block: Buffer, at: number, textEnd: number): StreamTally | undefined {
+  #recordAt(block: Buffer, view: DataView, at: number, textEnd: number): StreamTally | undefined {
     if (block[textEnd - 1] !== CLOSE_BRACE) return undefined;
-    if (this.#last !== undefined && beginsWith(block, at, textEnd, this.#last.bytes)) return this.#last.tally;
-    const found = beginsWith(block, at, textEnd, head)
-      ? this.#compact.get(compactKey(block, at))
-      : this.#beginnings.find(({ bytes }) => beginsWith(block, at, textEnd, bytes));
+    if (this.#last !== undefined && this.#last.beginning.begins(view, at, textEnd)) return this.#last.tally;
+    const found = head.begins(view, at, textEnd)
+      ? this.#compact.get(compactKey(block, view, at))
+      : this.#beginnings.find(({ beginning }) => beginning.begins(view, at, textEnd));
     if (found === undefined) return undefined;
     this.#last = found;
     return found.tally;
@@ -206,14 +207,16 @@ export class Router {
     // A little past the name, so that `"a"` is not taken for the beginning of `"a" ...`: the comma is part of it.
     const comma = text.indexOf(COMMA, nameEnd);
     if (comma === -1 || comma > 1024) return;
-    const bytes = Buffer.from(text.subarray(0, comma + 1));
+    const beginning = new Beginning(text.subarray(0, comma + 1));
+    const { bytes } = beginning;
     if (!certain.test(bytes.toString('utf8'))) return;
     // Without a namespace up to here one may still follow the data: only safe where it would make no difference.
     if (!bytes.includes('"namespace"') && this.#streams.onlyOneNamed(descriptor.name) !== tally) return;
-    this.#last = { bytes, tally };
-    if (beginsWith(bytes, 0, bytes.length, head)) {
-      const key = compactKey(bytes, 0);
-      if (key.length === bytes.length - head.length) this.#compact.set(key, this.#last);
+    this.#last = { beginning, tally };
+    const view = viewOf(bytes);
+    if (head.begins(view, 0, bytes.length)) {
+      const key = compactKey(bytes, view, 0);
+      if (key.length === bytes.length - head.bytes.length) this.#compact.set(key, this.#last);
       return;
     }
     if (this.#beginnings.length >= mostBeginnings) this.#beginnings.shift();
@@ -222,20 +225,12 @@ export class Router {
 }
 
 /** What follows {@link head} up to the comma behind the name, or behind the namespace if that comes next; '' = cannot tell. */
-function compactKey(block: Buffer, at: number): string {
-  const start = at + head.length;
+function compactKey(block: Buffer, view: DataView, at: number): string {
+  const start = at + head.bytes.length;
   let end = block.indexOf(QUOTE, start) + 1;
-  if (beginsWith(block, end, block.length, namespaceHead)) end = block.indexOf(QUOTE, end + namespaceHead.length) + 1;
+  if (namespaceHead.begins(view, end, block.length)) end = block.indexOf(QUOTE, end + namespaceHead.bytes.length) + 1;
   // An escaped quote ends the key too early: then no comma follows, or the key is not one that was learned.
   return end > 0 && block[end] === COMMA ? block.toString('latin1', start, end + 1) : '';
-}
-
-function beginsWith(block: Buffer, at: number, textEnd: number, beginning: Buffer): boolean {
-  const { length } = beginning;
-  if (textEnd - at <= length) return false;
-  // From the end: streams differ in their names, and those stand there.
-  for (let i = length - 1; i >= 0; i--) if (block[at + i] !== beginning[i]) return false;
-  return true;
 }
 
 function isBlank(text: Buffer): boolean {

@@ -1,5 +1,5 @@
 /** The source's process: its lines go to the destination, its messages to the run. */
-import { ConnectorError, protocolError, readBlocks, toConnectorError } from '@tapline/protocol';
+import { ConnectorError, protocolError, toConnectorError } from '@tapline/protocol';
 import { Acks } from './acks.js';
 import { Child, type ChildExit, type ChildOptions } from './child.js';
 import { deferred } from './deferred.js';
@@ -10,8 +10,8 @@ export interface SourceOptions extends Omit<ChildOptions, 'stdin' | 'onStderr'> 
   /** It gets acks on stdin, and learns by its end that it may go. */
   readonly session: boolean;
   readonly router: Router;
-  /** Resolves once the destination takes more; rejects once it is gone. */
-  readonly write: (bytes: Buffer) => Promise<void>;
+  /** Resolves once the bytes may be overwritten, and the destination takes more; rejects once it is gone. */
+  readonly lend: (bytes: Buffer) => Promise<void>;
   /** The destination takes nothing any more. */
   readonly onWriteFailure: () => void;
   /** It broke the protocol, or went silent. It is being ended. */
@@ -64,7 +64,7 @@ export class SourceSide {
   async #read(): Promise<ChildExit> {
     const { router, silenceMs } = this.#options;
     try {
-      for await (const block of readBlocks(this.child.output(), { idleTimeoutMs: silenceMs })) {
+      for await (const block of this.child.blocks({ idleTimeoutMs: silenceMs })) {
         if (this.#discard) continue;
         for (const piece of router.route(block)) await this.#give(piece);
         if (router.failure) this.#fail(router.failure);
@@ -81,7 +81,7 @@ export class SourceSide {
   async #give(piece: Buffer): Promise<void> {
     if (this.#discard) return;
     try {
-      await this.#options.write(piece);
+      await this.#options.lend(piece);
     } catch {
       this.#throwAway();
       this.#options.onWriteFailure();
