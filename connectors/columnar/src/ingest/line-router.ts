@@ -2,7 +2,7 @@
  * Tells lines apart by their bytes. Runs of records of one stream go to its lane as they came, in one piece; a known beginning
  * is enough to know them. Everything else goes through the scanner, and control lines come out one by one.
  */
-import { forEachMember, protocolError, scanEnvelope, decodeString, streamKey, type Envelope } from '@tapline/protocol';
+import { Beginning, forEachMember, protocolError, scanEnvelope, decodeString, streamKey, viewOf, type Envelope } from '@tapline/protocol';
 
 const LF = 0x0a;
 /** Known beginnings to compare with, the newest first, before they are looked up. */
@@ -28,7 +28,7 @@ export interface RouterTarget {
 }
 
 interface Prefix {
-  readonly bytes: Buffer;
+  readonly beginning: Beginning;
   readonly key: string;
 }
 
@@ -42,8 +42,8 @@ class Prefixes {
   #recent: Prefix[] = [];
   #longest = 0;
 
-  find(block: Buffer, start: number, end: number): Prefix | undefined {
-    return this.#recent.find((prefix) => begins(block, start, prefix.bytes)) ?? this.#lookUp(block, start, end);
+  find(block: Buffer, view: DataView, start: number, end: number): Prefix | undefined {
+    return this.#recent.find(({ beginning }) => beginning.begins(view, start, end)) ?? this.#lookUp(block, start, end);
   }
 
   #lookUp(block: Buffer, start: number, end: number): Prefix | undefined {
@@ -60,7 +60,7 @@ class Prefixes {
   add(line: Buffer, end: number, key: string): void {
     const text = line.toString('latin1', 0, end);
     if (this.#byText.has(text)) return;
-    const prefix = { bytes: Buffer.from(line.subarray(0, end)), key };
+    const prefix = { beginning: new Beginning(line.subarray(0, end)), key };
     this.#recent = [prefix, ...this.#recent].slice(0, maxRecent);
     const tail = /"[^"\\]+"\s*:\s*$/.exec(text)?.[0];
     if (tail === undefined || this.#byText.size === maxPrefixes) return;
@@ -84,6 +84,7 @@ export class LineRouter {
 
   /** Yields the control lines of a block of {@link readBlocks}; records before each were passed on already. */
   *route(block: Buffer): Generator<ControlLine, void, undefined> {
+    const view = viewOf(block);
     let run: Prefix | undefined;
     let [runStart, runLines, longest, start] = [0, 0, 0, 0];
     const passOn = (end: number): void => {
@@ -101,9 +102,9 @@ export class LineRouter {
       }
       const end = newline + 1;
       this.#lines++;
-      if (!run || !begins(block, start, run.bytes)) {
+      if (!run?.beginning.begins(view, start, end)) {
         passOn(start);
-        run = this.#prefixes.find(block, start, end);
+        run = this.#prefixes.find(block, view, start, end);
       }
       if (run) {
         runLines++;
@@ -169,9 +170,6 @@ export class LineRouter {
     return key;
   }
 }
-
-const begins = (block: Buffer, start: number, prefix: Buffer): boolean =>
-  start + prefix.length <= block.length && block.compare(prefix, 0, prefix.length, start, start + prefix.length) === 0;
 
 /** Whether the type is told before the record, so that the beginning tells it. */
 const typeBefore = (line: Buffer, bodyStart: number): boolean => /^\s*\{\s*"type"\s*:\s*"RECORD"\s*,/.test(line.toString('latin1', 0, bodyStart));
