@@ -15,6 +15,7 @@ export interface WarehouseWorldOptions {
   /** For the source. */
   readonly database?: TestDatabase;
   readonly rows?: number;
+  readonly source?: Readonly<Record<string, string>>;
 }
 
 /** `latest` goes through what `events` goes through, statement by statement. */

@@ -19,6 +19,8 @@ export interface WorldOptions {
   readonly database?: TestDatabase;
   /** Rows of `events` to begin with; the other tables have half as many. */
   readonly rows?: number;
+  /** Options of the source, as its URI takes them. */
+  readonly source?: Readonly<Record<string, string>>;
 }
 
 export interface StartOptions {
@@ -98,10 +100,12 @@ export async function createWorldInto(place: Place, options: Omit<WorldOptions, 
     INSERT INTO heap SELECT i % ${Math.ceil(rows / 3)}, 1, ${body(`(i % ${Math.ceil(rows / 3)})`, '1')} FROM generate_series(1, ${Math.ceil(rows / 2)}) i;
     ${place.seed ?? ''}`);
   const stateDir = join(directory, 'state');
+  const source = new URL(database.url);
+  for (const [name, value] of Object.entries(options.source ?? {})) source.searchParams.set(name, value);
   const begin = (given: StartOptions = {}): Running =>
     start(
       [
-        'sync', '--source', database.url, '--dest', place.uri, '--sync', syncName, '--state-dir', given.stateDir ?? stateDir, '--json', '--verbose',
+        'sync', '--source', source.href, '--dest', place.uri, '--sync', syncName, '--state-dir', given.stateDir ?? stateDir, '--json', '--verbose',
         ...place.args, '--flush', '100ms', ...transportInTurn(), ...(given.args ?? []),
       ],
       { cwd: directory, env: { ...place.env, ...(given.failpoints ? { TAPLINE_FAILPOINTS: given.failpoints.join(',') } : {}) } },

@@ -1,4 +1,5 @@
 /** Several sessions that read streams, each one after another; a large one that is divided they read together. */
+import { failpoint } from '@tapline/protocol';
 import type { SourceItem } from '@tapline/sdk';
 import type { Connection } from './connection.js';
 import { withSnapshot } from './page-ranges.js';
@@ -118,7 +119,7 @@ export class Readers<Stream> {
   async #help(running: Running, connection: Connection): Promise<void> {
     const { division } = running;
     try {
-      await withSnapshot(connection, division.exported, () => this.#parts(running, connection));
+      await withSnapshot(connection, division.exported, () => this.#parts(running, connection, 'source.in_help'));
     } catch (error) {
       // What is left is not begun: the stream fails.
       running.next = division.parts;
@@ -126,12 +127,13 @@ export class Readers<Stream> {
     }
   }
 
-  async #parts(running: Running, connection: Connection): Promise<void> {
+  async #parts(running: Running, connection: Connection, passed?: string): Promise<void> {
     const { signal, put } = this.#options;
     const { division } = running;
     while (running.next < division.parts) {
       for await (const item of division.read(running.next++, connection)) {
         await put(item);
+        if (passed) failpoint(passed);
         if (signal.aborted) return;
       }
     }
