@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mixedTable, startBenchServer } from './bench-server.js';
-import { keptRuns, mediansOf, profileOf, takeTurns, type Contestant } from './comparison.js';
+import { keptRuns, mediansOf, takeTurns, type Contestant } from './comparison.js';
 import { digestInDuckdb, digestInPostgres, requireSameRows } from './events-digest.js';
 import { count, megabytes, ratio, report, seconds } from './report.js';
 import { cpuOf, lakeOf, syncOf, type World } from './scale-world.js';
@@ -61,7 +61,6 @@ export async function workers({ rows = 1_000_000, repetitions = 5, transport, sa
           ];
         }))),
       ],
-      notes: Object.keys(contestants).flatMap((name) => profileOf(name, runs)),
       figures: { rows, repetitions, medians, runs: keptRuns(runs) },
     });
   } finally {

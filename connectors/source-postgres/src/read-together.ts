@@ -28,6 +28,7 @@ export async function* readTogether(context: ReadContext<Config>, { sessions, st
   context.signal.addEventListener('abort', stop, { once: true });
   const put = (item: SourceItem): Promise<void> => mailbox.put(item, item.kind === 'lines' ? item.bytes.length : 0);
   const reading = { ...context, signal };
+  let refused = false;
   const batches = await batchesOf(reading, connection);
   const readers: Readers<FoundStream> = new Readers({
     size: sessions,
@@ -35,7 +36,10 @@ export async function* readTogether(context: ReadContext<Config>, { sessions, st
     signal,
     put,
     open: () => Connection.open(config),
-    onRefused: (error) => log('WARN', `one session less reads: ${toConnectorError(error).message}`),
+    onRefused(error) {
+      if (!refused) log('WARN', `fewer sessions read than workers=${sessions} asks for: ${toConnectorError(error).message}`);
+      refused = true;
+    },
     async read(stream, session) {
       const together = { rangeBytes: config.snapshot_range_bytes, divide: readers.divide.bind(readers) };
       for await (const item of readRelation(reading, session, { ...stream, batches, sessions, together })) await put(item);
