@@ -56,7 +56,7 @@ describe('kill -9 of the runner', () => {
         path, session: true, mode, write, source: { count: 40, streams: ['a', 'b'], identity: 'here', pauseMs: 10, pidFile: join(path, 'pids') },
         destination: { pidFile: join(path, 'pids') },
       };
-      const killed = await start(path, given, `${point}${point.includes('save') || point.includes('ack') ? '@3' : ''}:kill`).ended;
+      const killed = await start(path, given, `${point}${point.includes('save') || point.includes('ack') ? '@2' : ''}:kill`).ended;
       expect(killed.signal).toBe('SIGKILL');
       // A session source and a destination go by themselves at the end of their stdin.
       await until(() => !pids(join(path, 'pids')).some(isRunning));
@@ -72,7 +72,7 @@ describe('kill -9 of the runner', () => {
       path, session: true, formats: { source: ['parquet'], destination: ['parquet'] },
       source: { count: 40, streams: ['a', 'b'], pauseMs: 10, pidFile: join(path, 'pids'), folders: join(path, 'folders') }, destination: { pidFile: join(path, 'pids') },
     };
-    expect((await start(path, given, `${point}${point.includes('end') ? '' : '@3'}:kill`).ended).signal).toBe('SIGKILL');
+    expect((await start(path, given, `${point}${point.includes('end') ? '' : '@2'}:kill`).ended).signal).toBe('SIGKILL');
     await until(() => !pids(join(path, 'pids')).some(isRunning));
     const folders = (): string[] => linesOf(join(path, 'folders')).map((line) => (JSON.parse(line) as { dir: string }).dir);
     expect(existsSync(folders()[0]!)).toBe(true);
