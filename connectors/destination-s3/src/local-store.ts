@@ -74,7 +74,7 @@ export class LocalStore implements ObjectStore {
   }
 
   /** One rename: the object never has two names, so a writer that wakes up late finds nothing to move. */
-  async move(from: string, to: string): Promise<'moved' | 'absent'> {
+  async move(from: string, to: string): Promise<{ readonly done: Promise<void> } | 'absent'> {
     if (!(await this.exists(from))) return 'absent';
     const source = this.pathOf(from);
     return this.#inFolder(to, async (target) => {
@@ -85,7 +85,7 @@ export class LocalStore implements ObjectStore {
         throw error;
       }
       await syncFolder(dirname(target));
-      return 'moved';
+      return { done: Promise.resolve() };
     });
   }
 

@@ -15,7 +15,8 @@ export async function checkS3({ client, s3, place }: S3Connection, store: S3Stor
   try {
     await store.putText(staged, 'probe');
     await store.getText(staged);
-    await store.move(staged, published);
+    const moved = await store.move(staged, published);
+    if (moved !== 'absent') await moved.done;
     await store.delete(published);
   } catch (error) {
     for (const name of [staged, published]) await store.delete(name).catch(() => {});

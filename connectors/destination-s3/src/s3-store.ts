@@ -64,7 +64,7 @@ export class S3Store implements ObjectStore {
     return this.#get(name, async (text) => text);
   }
 
-  async move(from: string, to: string): Promise<'moved' | 'absent'> {
+  async move(from: string, to: string): Promise<{ readonly done: Promise<void> } | 'absent'> {
     const { client, s3, place } = this.#connection;
     const source = `${place.bucket}/${this.#root}${from}`.split('/').map(encodeURIComponent).join('/');
     return this.#try('s3:PutObject', to, async () => {
@@ -74,8 +74,7 @@ export class S3Store implements ObjectStore {
         if (statusOf(error) === 404 && nameOf(error) !== 'NoSuchBucket') return 'absent';
         throw error;
       }
-      await this.delete(from);
-      return 'moved';
+      return { done: this.delete(from) };
     });
   }
 

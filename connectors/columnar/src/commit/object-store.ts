@@ -21,8 +21,11 @@ export interface ObjectStore extends AsyncDisposable {
   putText(name: string, text: string): Promise<void>;
   /** Undefined if there is no such object. */
   getText(name: string): Promise<string | undefined>;
-  /** Gives the object another name, replacing what is there. `absent` = there is no object `from`. Repeating it is harmless. */
-  move(from: string, to: string): Promise<'moved' | 'absent'>;
+  /**
+   * Gives the object another name, replacing what is there. `absent` = there is no object `from`. Repeating it is harmless. It may have both
+   * names until `done` resolves, which is to be waited for.
+   */
+  move(from: string, to: string): Promise<{ readonly done: Promise<void> } | 'absent'>;
   exists(name: string): Promise<boolean>;
   /** Deleting what is not there is no error. */
   delete(name: string): Promise<void>;

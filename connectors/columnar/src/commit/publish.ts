@@ -20,10 +20,18 @@ export async function publishHead(store: ObjectStore, head: Head, absent: (move:
     if (--left > 0) failpoint('dest.mid_publish');
   };
   await inParallel(byStream(moves), parallel, async (stream) => {
+    // A reader need not wait for the old name of one to see the next.
+    let leaving = Promise.resolve();
     for (const move of stream) {
-      if ((await store.move(move.from, move.to)) === 'absent') await absent(move);
+      const moved = await store.move(move.from, move.to);
+      // A failure is told when it is waited for; or not at all, where another came first.
+      if (moved !== 'absent') moved.done.catch(() => {});
+      await leaving;
+      if (moved === 'absent') await absent(move);
+      else leaving = moved.done;
       passed();
     }
+    await leaving;
   });
   await inParallel(gone, parallel, async (name) => {
     await store.delete(name);
