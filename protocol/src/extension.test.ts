@@ -5,6 +5,7 @@ const descriptor = { name: 'orders', namespace: 'public' };
 
 describe('every extension message is understood', () => {
   test.each<[string, unknown]>([
+    ['START', { type: 'START', source: 'pg:1/shop' }],
     ['END', { type: 'END' }],
     ['OPENED with nothing', { type: 'OPENED', epoch: 1, checkpoint: null }],
     ['OPENED with a checkpoint', { type: 'OPENED', epoch: 8, checkpoint: { state_id: 917, source: 'pg:1/shop', states: ['{"type":"STREAM"}'], generations: { 'public.orders': 3 }, open_generations: { 'public.orders': 4 } } }],

@@ -2,6 +2,10 @@
 import { z } from 'zod';
 import { StreamDescriptor } from './messages.js';
 
+/** Runner to a connector that waits for it, its first line: the files of its command line are all there. `source`: as in the session, where it was not known yet. */
+export const StartMessage = z.looseObject({ type: z.literal('START'), source: z.string() });
+export type StartMessage = z.infer<typeof StartMessage>;
+
 /** Source to runner: no more records; I stay for acks. `stopped`: since I was asked to stop; what has not said COMPLETE is not complete. */
 export const EndMessage = z.looseObject({ type: z.literal('END'), stopped: z.boolean().optional() });
 
@@ -73,7 +77,7 @@ export type LagMessage = z.infer<typeof LagMessage>;
 export const ResultMessage = z.looseObject({ type: z.literal('RESULT'), result: z.record(z.string(), z.unknown()) });
 export type ResultMessage = z.infer<typeof ResultMessage>;
 
-export const TaplineBody = z.discriminatedUnion('type', [EndMessage, OpenedMessage, BatchMessage, SchemaMessage, GenerationMessage, LagMessage, ResultMessage]);
+export const TaplineBody = z.discriminatedUnion('type', [StartMessage, EndMessage, OpenedMessage, BatchMessage, SchemaMessage, GenerationMessage, LagMessage, ResultMessage]);
 export type TaplineBody = z.infer<typeof TaplineBody>;
 
 /** The file behind `--session F`. Passed only to a connector whose spec advertises extensions. */
@@ -81,7 +85,7 @@ export const Session = z.looseObject({
   version: z.literal(1),
   run_id: z.string(),
   sync: z.string(),
-  /** Identity of the source, empty if it has none. */
+  /** Identity of the source, empty if it has none. With `start` it is empty, and comes with START. */
   source: z.string(),
   /** Those of the connector's extensions that the runner uses in this run. */
   extensions: z.array(z.string()),

@@ -159,8 +159,8 @@ export const DestinationCatalogBody = z.looseObject({
 });
 export type DestinationCatalogBody = z.infer<typeof DestinationCatalogBody>;
 
-export const SourceExtension = z.enum(['ack', 'end', 'schema', 'generation', 'partial', 'lag', 'batch']);
-export const DestinationExtension = z.enum(['checkpoint', 'schema', 'generation', 'partial', 'batch']);
+export const SourceExtension = z.enum(['start', 'ack', 'end', 'schema', 'generation', 'partial', 'lag', 'batch']);
+export const DestinationExtension = z.enum(['start', 'checkpoint', 'schema', 'generation', 'partial', 'batch']);
 export type SourceExtension = z.infer<typeof SourceExtension>;
 export type DestinationExtension = z.infer<typeof DestinationExtension>;
 

@@ -46,6 +46,6 @@ describe.each(rules)('rule $id', ({ text: law, tests }) => {
 test('every extension message of the code is shown, and what is shown is valid', () => {
   const samples = /```json\n(.*?)```/s.exec(text)![1]!.split(/\n(?=\{)/).map((sample) => JSON.parse(sample) as Record<string, unknown>);
   const bodies = samples.filter((sample) => sample['type'] === 'TAPLINE').map((sample) => TaplineBody.parse(sample['tapline']));
-  expect(bodies.map(({ type }) => type).sort()).toEqual(['BATCH', 'END', 'GENERATION', 'LAG', 'OPENED', 'RESULT', 'SCHEMA']);
+  expect(bodies.map(({ type }) => type).sort()).toEqual(['BATCH', 'END', 'GENERATION', 'LAG', 'OPENED', 'RESULT', 'SCHEMA', 'START']);
   Session.parse(samples.find((sample) => sample['version'] === 1));
 });

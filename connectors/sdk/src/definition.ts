@@ -17,6 +17,11 @@ export interface Definition<Config> {
   readonly config: z.ZodType<Config>;
   /** Resolves if all is well; what it throws becomes FAILED with the message. */
   check(context: VerbContext<Config>): Promise<void>;
+  /**
+   * With the extension `start`: loads the code that a run will need, while it is not known yet what is to be done. It must neither open
+   * nor change anything; what fails here fails again where it is needed, and is told there.
+   */
+  prepare?(context: { readonly config: Config; readonly session: Session }): Promise<unknown>;
   /** What else it can be asked, by name: `NAME tool TOOL --config F`. The spec advertises the names. */
   readonly tools?: Readonly<Record<string, Tool<Config>>>;
 }

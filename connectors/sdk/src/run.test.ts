@@ -81,5 +81,5 @@ describe('stdout', () => {
 
 test('spec needs no configuration and loads in a moment', async () => {
   const { code, messages } = await start('destination-raw', 'spec').finished;
-  expect([code, messages]).toMatchObject([0, [{ type: 'SPEC', spec: { tapline: { extensions: ['checkpoint', 'generation', 'batch'], batch_formats: ['parquet'] } } }]]);
+  expect([code, messages]).toMatchObject([0, [{ type: 'SPEC', spec: { tapline: { extensions: ['start', 'checkpoint', 'generation', 'batch'], batch_formats: ['parquet'] } } }]]);
 });

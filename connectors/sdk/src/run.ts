@@ -8,6 +8,7 @@ import { readCatalog, readConfig, readJson, readSession, readStates } from './in
 import { runRead } from './read.js';
 import { Shutdown } from './shutdown.js';
 import { specOf } from './spec.js';
+import { startOf } from './start.js';
 import { takeStdout, type Stdout } from './stdout.js';
 import { jsonLines, runTool } from './tool.js';
 import { RecordIntake } from './write.js';
@@ -63,9 +64,13 @@ async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, tool, 
   // These have nothing to finish.
   if (verb === 'check' || verb === 'discover' || verb === 'tool') shutdown.signal.addEventListener('abort', () => void stdout.exit(shutdown.exitCode));
 
-  const session = await readSession(files.session);
-  if (session?.failpoints) armFailpoints(session.failpoints);
+  const given = await readSession(files.session);
+  if (given?.failpoints) armFailpoints(given.failpoints);
   const file = (flag: FileFlag): string => files[flag]!;
+  const waits = (verb === 'read' || verb === 'write') && given?.extensions.includes('start');
+  const session = given && waits ? await started(definition, { session: given, config: file('config'), signal: shutdown.signal }) : given;
+  // It is not wanted any more.
+  if (waits && !session) return shutdown.signal.aborted ? shutdown.exitCode : ExitCode.ok;
   const context = async (): Promise<VerbContext<Config>> => ({
     config: await readConfig(definition.config, file('config')),
     signal: shutdown.signal,
@@ -76,8 +81,8 @@ async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, tool, 
   if (tool !== undefined) {
     const base = await context();
     const catalog = files.catalog === undefined ? undefined : await readCatalog(definition, files.catalog);
-    const given = files.args === undefined ? undefined : await readJson('args', files.args);
-    await runTool(definition.tools![tool]!, { ...base, catalog, session, requests: jsonLines(process.stdin) }, given, output);
+    const questions = files.args === undefined ? undefined : await readJson('args', files.args);
+    await runTool(definition.tools![tool]!, { ...base, catalog, session, requests: jsonLines(process.stdin) }, questions, output);
     return ExitCode.ok;
   }
   if ('read' in definition) {
@@ -94,6 +99,20 @@ async function runVerb<Config>(definition: AnyDefinition<Config>, { verb, tool, 
   const base = await context();
   const catalog = await readCatalog(definition, file('catalog'));
   return write(definition, { ...base, catalog, session }, stdout, shutdown);
+}
+
+/** The session once START has come; undefined if it never will. The time until then is for loading code. */
+async function started<Config>(
+  definition: AnyDefinition<Config>,
+  { session, config, signal }: { readonly session: Session; readonly config: string; readonly signal: AbortSignal },
+): Promise<Session | undefined> {
+  const start = startOf(process.stdin, signal);
+  if (definition.prepare) {
+    // What it cannot do now it meets again, and tells then.
+    void readConfig(definition.config, config).then((parsed) => definition.prepare!({ config: parsed, session })).catch(() => undefined);
+  }
+  const message = await start;
+  return message && { ...session, source: message.source };
 }
 
 /** FAILED, with exit 0, is an answer: what the user or time can mend. A fault of the connector is none. */

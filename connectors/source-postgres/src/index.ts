@@ -1,3 +1,4 @@
+import { loadDriver } from '@tapline/postgres-client';
 import { defineSource } from '@tapline/sdk';
 import { check } from './check.js';
 import { config, type Config } from './config.js';
@@ -12,10 +13,15 @@ export const source = defineSource<Config>({
   version: '0.1.0',
   documentationUrl: 'https://github.com/tapline/tapline/tree/main/connectors/source-postgres',
   config,
-  extensions: ['ack', 'end', 'schema', 'generation', 'partial', 'lag', 'batch'],
+  extensions: ['start', 'ack', 'end', 'schema', 'generation', 'partial', 'lag', 'batch'],
   batchFormats: ['parquet'],
   check,
   discover,
+  prepare: ({ config, session }) => Promise.all([
+    loadDriver(),
+    ...(config.replication === 'cdc' ? [import('./cdc/read-cdc.js')] : []),
+    ...(session.batch ? [import('./batch/batches.js')] : []),
+  ]),
   read,
   // Without cdc no state has a position, and there is nothing to confirm.
   confirm: async (state, context) => (await import('./cdc/confirmations.js')).Confirmations.of(context).confirm(state),

@@ -12,10 +12,10 @@ import type { StoredState } from '../store/stored-state.js';
 import { callVerb } from './call-verb.js';
 import { completedStreams, incompleteError } from './completion.js';
 import { catalogHash, withGenerations } from './configured-catalog.js';
-import { argumentsOf } from './connector-arguments.js';
 import { DestinationSide } from './destination-side.js';
 import { diedError, earlyExitError, isCleanStop } from './ending.js';
 import type { StreamPlan } from './plan-streams.js';
+import { Processes } from './processes.js';
 import { renew, type AttemptOutcome, type RunContext } from './run-context.js';
 import { Saver } from './save.js';
 import { extensionsOf, type Extensions } from './session-file.js';
@@ -41,6 +41,7 @@ interface Piping {
 class Attempt {
   readonly #c: RunContext;
   readonly #extensions: Extensions;
+  readonly #processes: Processes;
   #batch: Session['batch'];
   #destination: DestinationSide | undefined;
   #source: SourceSide | undefined;
@@ -63,6 +64,7 @@ class Attempt {
 
   constructor(context: RunContext) {
     this.#c = context;
+    this.#processes = new Processes(context);
     this.#extensions = extensionsOf(context.source.spec, context.destination.spec, context.batches?.format);
   }
 
@@ -97,13 +99,17 @@ class Attempt {
       this.#destination.killAfterGrace();
     }
     await Promise.all([this.#source?.done, this.#destination?.done]);
-    await Promise.all([this.#source?.child.dispose(), this.#destination?.child.dispose()]);
+    await Promise.all([this.#source?.child.dispose(), this.#destination?.child.dispose(), this.#processes.dispose()]);
     await this.#saver?.settled();
   }
 
   async #sync(): Promise<void> {
     const { plan, progress, signals } = this.#c;
-    const discovered = await this.#discover();
+    this.#batch = await this.#c.batches?.fresh();
+    const discovering = this.#discover();
+    // What each needs before its task is known it loads while another works.
+    this.#prepare('destination');
+    const discovered = await discovering;
     const configured = plan.configure(discovered);
     progress.declare(configured.streams);
     const identity = discovered.tapline?.identity ?? '';
@@ -112,11 +118,11 @@ class Attempt {
     const streams = configured.streams.filter(({ stream }) => !progress.done.has(streamKey(stream)));
     if (streams.length === 0) return;
 
-    this.#batch = await this.#c.batches?.fresh();
     // Without checkpoints of its own, what we saved is all there is; with them, it has the word.
     const question: StartQuestion = { streams, stored, overrides, identity };
     let start = startingPoint(this.#c, question, this.#keepsCheckpoint ? likelyCheckpoint(stored) : undefined);
     await this.#startDestination(streams, start.streams, identity);
+    this.#prepare('source');
     let epoch = 0;
     let held: Checkpoint | null = null;
     if (this.#keepsCheckpoint) {
@@ -143,6 +149,10 @@ class Attempt {
     return this.#extensions.destination.includes('checkpoint');
   }
 
+  #prepare(role: 'source' | 'destination'): void {
+    this.#processes.prepare(role, { extensions: this.#extensions[role], batch: this.#batch });
+  }
+
   async #discover(): Promise<CatalogBody> {
     const { source, signals, timing, reporter, plan, record } = this.#c;
     return callVerb(source.original, 'discover', {
@@ -153,20 +163,19 @@ class Attempt {
   }
 
   async #startDestination(streams: readonly ConfiguredStream[], plans: readonly StreamPlan[], identity: string): Promise<void> {
-    const { destination, record, timing, reporter } = this.#c;
+    const { destination, timing, reporter } = this.#c;
     const { ref, redact, junk } = destination;
-    const args = await argumentsOf(this.#c, 'destination', {
-      extensions: this.#extensions.destination, identity, batch: this.#batch, catalog: withGenerations(streams, plans, Math.floor(Date.now() / 1000)),
+    const child = await this.#processes.start('destination', {
+      extensions: this.#extensions.destination, batch: this.#batch,
+      task: { identity, catalog: withGenerations(streams, plans, Math.floor(Date.now() / 1000)) },
     });
-    this.#destination = await DestinationSide.start({
-      ref, args, timing,
+    this.#destination = new DestinationSide(child, {
+      timing,
       messages: { ref, redact, reporter, junk },
-      onStderr: (line) => reporter.message('debug', `${ref.label}: ${redact(line)}`),
       onConfig: (config) => renew(destination, this.#c, config),
       onState: (body) => this.#answered(body),
       onFailure: (error) => this.#fail(error),
     });
-    await record.child('destination', this.#destination.child.identity);
     void this.#destination.done.then(() => {
       if (!this.#destination!.inputEnded) this.#stopSource();
     });
@@ -220,18 +229,15 @@ class Attempt {
   }
 
   async #read(streams: readonly ConfiguredStream[], start: StartingPoint, { identity, changes }: { readonly identity: string; readonly changes: SourceChanges }): Promise<void> {
-    const { source, plan, record, timing, reporter, signals } = this.#c;
+    const { plan, signals } = this.#c;
     if (this.#failure) return;
-    const { ref, redact } = source;
     const read = streams.filter(({ stream }) => this.#table.byKey(streamKey(stream)));
-    const extensions = this.#extensions.source;
-    const args = await argumentsOf(this.#c, 'source', {
-      extensions, identity, batch: this.#batch, states: start.states, catalog: withGenerations(read, start.streams, Math.floor(Date.now() / 1000)),
-    });
     signals.first.throwIfAborted();
-    this.#source = await SourceSide.start({
-      ref, args, timing,
-      session: extensions.length > 0,
+    const child = await this.#processes.start('source', {
+      extensions: this.#extensions.source, batch: this.#batch,
+      task: { identity, states: start.states, catalog: withGenerations(read, start.streams, Math.floor(Date.now() / 1000)) },
+    });
+    this.#source = new SourceSide(child, {
       router: sourceRouter(this.#c, {
         table: this.#table, ledger: this.#ledger, extensions: this.#extensions, changes, batch: this.#batch,
         onEnd: (stopped) => this.#source!.end(stopped),
@@ -247,11 +253,9 @@ class Attempt {
         this.#lost = true;
         this.#stopSource();
       },
-      onStderr: (line) => reporter.message('debug', `${ref.label}: ${redact(line)}`),
       // Half a line is what is left of one that was stopped.
       onFailure: (error) => void (this.#stopping || this.#fail(error)),
     });
-    await record.child('source', this.#source.child.identity);
     if (this.#failure || this.#destination!.child.exit || signals.first.aborted) this.#stopSource();
     await this.#source.ended;
   }

@@ -3,14 +3,15 @@ import {
   LineWriter, OpenedMessage, protocolError, scanEnvelope, splitBlock, stateBodyOf, toConnectorError, transientError,
   type ConnectorError,
 } from '@tapline/protocol';
-import { Child, type ChildExit, type ChildOptions } from './child.js';
+import type { Child, ChildExit } from './child.js';
 import { takeMessage, type MessageContext } from './connector-messages.js';
 import { deferred } from './deferred.js';
 import { diedError } from './ending.js';
+import type { Timing } from './timing.js';
 
-export interface DestinationOptions extends Omit<ChildOptions, 'stdin' | 'onStderr'> {
+export interface DestinationOptions {
+  readonly timing: Timing;
   readonly messages: Omit<MessageContext, 'listener'>;
-  readonly onStderr: (line: string) => void;
   readonly onConfig: (config: Readonly<Record<string, unknown>>) => void;
   /** A STATE came back. Throws when that stops the run. */
   readonly onState: (body: string) => void;
@@ -30,11 +31,7 @@ export class DestinationSide {
   #hasOpened = false;
   #inputEnded = false;
 
-  static async start(options: DestinationOptions): Promise<DestinationSide> {
-    return new DestinationSide(await Child.start({ ...options, stdin: 'pipe' }), options);
-  }
-
-  private constructor(child: Child, options: DestinationOptions) {
+  constructor(child: Child, options: DestinationOptions) {
     this.child = child;
     this.#options = options;
     this.#writer = new LineWriter(child.stdin!);

@@ -22,9 +22,14 @@ export class PrivateFiles {
 
   /** The names end in `.json`: connectors from npm `require()` them. Returns the absolute path. */
   async write(name: string, text: string): Promise<string> {
-    const path = join(this.folder, `${name}.json`);
+    const path = this.pathOf(name);
     await writePrivately(path, text);
     return path;
+  }
+
+  /** Where {@link write} puts it. */
+  pathOf(name: string): string {
+    return join(this.folder, `${name}.json`);
   }
 
   /** An empty folder for a connector's scratch files. */

@@ -3,8 +3,8 @@ import type { SyncPlan } from '../types.js';
 
 /** Extensions that the runner uses, of those that a connector may advertise. */
 const used = {
-  source: ['ack', 'end', 'lag', 'schema', 'generation', 'partial'],
-  destination: ['checkpoint', 'schema', 'generation', 'partial'],
+  source: ['start', 'ack', 'end', 'lag', 'schema', 'generation', 'partial'],
+  destination: ['start', 'checkpoint', 'schema', 'generation', 'partial'],
 } as const;
 /** What a source may only send to a destination that takes it. */
 const passedOn: readonly string[] = ['schema', 'generation', 'partial'];

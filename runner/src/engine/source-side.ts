@@ -1,14 +1,11 @@
 /** The source's process: its lines go to the destination, its messages to the run. */
 import { ConnectorError, protocolError, toConnectorError } from '@tapline/protocol';
 import { Acks } from './acks.js';
-import { Child, type ChildExit, type ChildOptions } from './child.js';
+import type { Child, ChildExit } from './child.js';
 import { deferred } from './deferred.js';
 import type { Router } from './route.js';
 
-export interface SourceOptions extends Omit<ChildOptions, 'stdin' | 'onStderr'> {
-  readonly onStderr: (line: string) => void;
-  /** It gets acks on stdin, and learns by its end that it may go. */
-  readonly session: boolean;
+export interface SourceOptions {
   readonly router: Router;
   /** Resolves once the bytes may be overwritten, and the destination takes more; rejects once it is gone. */
   readonly lend: (bytes: Buffer) => Promise<void>;
@@ -32,11 +29,8 @@ export class SourceSide {
   #stopped = false;
   #discard = false;
 
-  static async start(options: SourceOptions): Promise<SourceSide> {
-    return new SourceSide(await Child.start({ ...options, stdin: options.session ? 'pipe' : 'ignore' }), options);
-  }
-
-  private constructor(child: Child, options: SourceOptions) {
+  /** A child with a stdin gets acks on it, and learns by its end that it may go. */
+  constructor(child: Child, options: SourceOptions) {
     this.child = child;
     this.#options = options;
     this.acks = child.stdin ? new Acks(child.stdin) : undefined;
