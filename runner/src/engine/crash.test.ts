@@ -75,7 +75,7 @@ describe('kill -9 of the runner', () => {
     expect((await start(path, given, `${point}${point.includes('end') ? '' : '@2'}:kill`).ended).signal).toBe('SIGKILL');
     await until(() => !pids(join(path, 'pids')).some(isRunning));
     const folders = (): string[] => linesOf(join(path, 'folders')).map((line) => (JSON.parse(line) as { dir: string }).dir);
-    expect(existsSync(folders()[0]!)).toBe(true);
+    expect(folders()).not.toEqual([]);
     const ran = await sync(given);
     expect([ran.exitCode, visible(path)]).toEqual([0, { a: upTo(40), b: upTo(40) }]);
     expect(folders().filter((dir) => existsSync(join(dir, '..')))).toEqual([]);
