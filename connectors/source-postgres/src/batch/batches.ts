@@ -28,13 +28,14 @@ export interface ReadBatches {
 
 export class Batches {
   readonly #files: BatchFiles;
-  readonly #batchBytes: number;
+  /** Of columns, that make a batch. */
+  readonly batchBytes: number;
   readonly #lingerMs: number;
 
   private constructor(session: NonNullable<Session['batch']>, stateIntervalMs: number, signal: AbortSignal) {
     this.#files = new BatchFiles(session, signal);
     // A few have room at once, so that neither end waits for the other.
-    this.#batchBytes = Math.min(batchBytes, session.max_bytes / 8);
+    this.batchBytes = Math.min(batchBytes, session.max_bytes / 8);
     this.#lingerMs = Math.min(Math.max(stateIntervalMs, shortestMs), longestMs);
   }
 
@@ -50,10 +51,15 @@ export class Batches {
     return columns.length > 0 && !columns.some(({ name, property = name }) => property.startsWith('_tapline_'));
   }
 
+  /** Columns that are filled already. What it resolves with is to be announced before the next one is waited for. */
+  async write({ parts, rows, columns }: Pick<Batch, 'parts' | 'rows' | 'columns'>): Promise<WrittenBatch['file']> {
+    return { ...(await this.#files.write(parts)), rows, columns };
+  }
+
   /** Each batch is written when it comes. It is to be announced before the next one is asked for. */
   async *read(connection: Connection, rows: CopyRows, { observe, added = [], share = 1 }: ReadBatches = {}): AsyncGenerator<WrittenBatch, void, undefined> {
     const { sql, columns } = copyBatchStatement(rows);
-    const options = { columns, added: added.map(addedColumn), fields: rows.fields?.length ?? 0, observe, batchBytes: this.#batchBytes / share };
+    const options = { columns, added: added.map(addedColumn), fields: rows.fields?.length ?? 0, observe, batchBytes: this.batchBytes / share };
     const blocks = connection.copyOut<Batch>(sql, { lingerMs: this.#lingerMs, reader: (onBlock) => new BatchFrames({ ...options, onBlock }) });
     for await (const { parts, columns: names, ...rest } of blocks) {
       yield { file: { ...(await this.#files.write(parts)), rows: rest.rows, columns: names }, ...rest };

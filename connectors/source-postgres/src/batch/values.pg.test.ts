@@ -1,34 +1,12 @@
-import { duckdbType, fromJsonSchema, type LogicalType } from '@tapline/catalog';
+import { duckdbType, fromJsonSchema } from '@tapline/catalog';
 import type { CatalogBody, JsonSchema } from '@tapline/protocol';
 import type { TestDatabase } from '@tapline/test/services';
 import { testDatabase } from '@tapline/test/shared';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BatchFolder } from '../fixtures/batch-folder.js';
+import { quoteNumbers, same, sameType, wireSql } from '../fixtures/cells.js';
 import { configOf, configure, discoverAll, readAll, wireText } from '../fixtures/harness.js';
 import { strangeSettings, values, valuesFrom15, valueTypes } from '../fixtures/values.js';
-
-/** The text of a cell of a batch in the form of a line, as SQL. */
-function wireSql(type: LogicalType, native: boolean, column: string): string {
-  if (!native) return column;
-  switch (type.kind) {
-    case 'bytes': return `to_base64(${column})`;
-    // Zeros at the end of a fraction are not written in a line, nor are they by DuckDB.
-    case 'timestamp': return `replace(${column}::VARCHAR, ' ', 'T')`;
-    // DuckDB errs in printing the last ones in a zone.
-    case 'timestamptz': return `replace(make_timestamp(epoch_us(${column}))::VARCHAR, ' ', 'T') || '+00:00'`;
-    default: return `${column}::VARCHAR`;
-  }
-}
-
-/** The same number may be written in several ways. */
-function same(type: LogicalType, line: string | null, cell: string | null): boolean {
-  if (line === null || cell === null) return line === cell;
-  if (type.kind === 'float' && type.bits === 64) return Object.is(numberOf(line), numberOf(cell));
-  if (type.kind === 'float') return Object.is(Math.fround(numberOf(line)), Math.fround(numberOf(cell)));
-  if (type.kind === 'decimal') return line.replace(/^(-?)0[.]/, '$1.') === cell.replace(/^(-?)0[.]/, '$1.');
-  return line === cell;
-}
-const numberOf = (text: string): number => (/nan/i.test(text) ? Number.NaN : /^-inf/i.test(text) ? -Infinity : /^inf/i.test(text) ? Infinity : Number(text));
 
 describe.each([14, 18] as const)('values of PostgreSQL %i in batches', (version) => {
   let database: TestDatabase;
@@ -126,9 +104,3 @@ describe.each([14, 18] as const)('values of PostgreSQL %i in batches', (version)
     expect(rows).toBe(3000);
   });
 });
-
-/** A type with the same spelling in both. */
-const sameType = (described: string, wanted: string): boolean => described.replace('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ') === wanted;
-
-/** The number as it stands, not as a double. */
-const quoteNumbers = (text: string): string => (/^-?[0-9]/.test(text) ? `"${text}"` : text);

@@ -1,12 +1,15 @@
 /**
- * The changes of the log as RECORD lines. A message is either written at once, or leaves something to be done before the next one may
+ * The changes of the log as RECORD lines, or as columns where a table has many at a time. A message is either written at once, or leaves something to be done before the next one may
  * be read (a relation to look up, a table that was emptied): see {@link Changes.takeTask}.
  */
 import { failpoint, systemError, type DestinationSyncMode } from '@tapline/protocol';
 import { generation, type SourceItem } from '@tapline/sdk';
+import type { Batches } from '../batch/batches.js';
 import { label } from '../reading.js';
 import { columnType, type PgTypes } from '../types.js';
 import type { Checkpoint } from './checkpoint.js';
+import { BusyTable, BusyTables } from './columns/busy-tables.js';
+import { ChangeColumns, type ChangeBatch } from './columns/change-columns.js';
 import { LineBuffer } from './decode/line-buffer.js';
 import type { OldKind, PgoutputHandler, WireColumn, WireRelation } from './decode/messages.js';
 import { noRow, TransactionMark, TupleEncoder, type OutColumn } from './decode/tuple-encoder.js';
@@ -22,6 +25,10 @@ export interface ChangesOptions {
   /** The destination keeps a value that the log does not carry, where it keeps one row a key. */
   readonly partial: boolean;
   readonly toast: 'reselect' | 'fail';
+  /** Where the run has them. */
+  readonly batches: Batches | undefined;
+  /** Changes of a table between two STATEs up to which lines are cheaper than a file. */
+  readonly fewChanges: number;
   typesOf(oids: readonly number[]): Promise<PgTypes>;
   /** Puts what was written so far into the mailbox, then the item. */
   put(item: SourceItem): Promise<void>;
@@ -36,12 +43,21 @@ export interface WaitingLines {
   readonly transactions: ReadonlySet<number>;
 }
 
+/** What leaves together: the lines, or those that wait for values, and behind them the batches. */
+export interface Outgoing {
+  lines: Buffer | undefined;
+  waiting: WaitingLines | undefined;
+  readonly batches: ChangeBatch[];
+}
+
 const merging: ReadonlySet<DestinationSyncMode> = new Set(['append_dedup', 'update', 'soft_delete']);
 
 /** A relation as the log last described it. */
 interface Shape {
   readonly table: Table;
   readonly encoder: TupleEncoder;
+  /** Undefined: its changes are lines, always. */
+  readonly busy: BusyTable | undefined;
   /** Of which transaction `follows` is the answer. */
   transaction: number;
   follows: boolean;
@@ -60,14 +76,17 @@ export class Changes implements PgoutputHandler {
   #mark: TransactionMark | undefined;
   /** Of the last change in the transaction, whether it was wanted or not: the same after a reconnection. */
   #sequence = 0;
-  /** The place of a TRUNCATE that is not out yet. */
-  #emptying: number | undefined;
+  /** The place of the first change that is left to a task: a TRUNCATE, or a row that has to follow its batch as a line. */
+  #unwritten: number | undefined;
+  #lines: (() => void)[] = [];
   #skip: { readonly commitLsn: Lsn; readonly sequence: number } | undefined;
   #commitTime = 0;
   #waiting = new Set<number>();
+  readonly #busy: BusyTables;
 
   constructor(options: ChangesOptions) {
     this.#options = options;
+    this.#busy = new BusyTables(options.fewChanges);
     this.out = new LineBuffer(options.blockBytes);
   }
 
@@ -81,12 +100,36 @@ export class Changes implements PgoutputHandler {
     return this.#commitTime;
   }
 
-  /** What was written so far, which waits for values; the next change goes into another buffer. */
-  changeOut(): WaitingLines {
-    const waiting = { lines: this.out, transactions: this.#waiting };
+  /** What was written so far, or the lines of it alone: of no table a line follows its columns. What comes next goes into other buffers. */
+  takeOut(linesAlone: boolean): Outgoing {
+    const out: Outgoing = { lines: undefined, waiting: undefined, batches: linesAlone ? [] : this.#busy.take() };
+    if (this.out.length === 0) return out;
+    if (this.out.holes.length === 0) return { ...out, lines: this.out.take() };
+    out.waiting = { lines: this.out, transactions: this.#waiting };
     this.out = new LineBuffer(this.#options.blockBytes);
     this.#waiting = new Set();
-    return waiting;
+    return out;
+  }
+
+  /** The bytes of the messages so far are free then. To be called before anything is awaited. */
+  settle(): void {
+    this.#busy.settle();
+  }
+
+  /** Milliseconds since the first row came that is in columns, and in no batch yet; undefined: there is none. */
+  get columnsAge(): number | undefined {
+    return this.#busy.age;
+  }
+
+  /** The columns hold what a batch may. */
+  get columnsFull(): boolean {
+    const { batches } = this.#options;
+    return batches !== undefined && this.#busy.size >= batches.batchBytes;
+  }
+
+  /** A STATE goes out, and everything before it is. */
+  endGroup(): void {
+    this.#busy.endGroup();
   }
 
   /** What has to be done before the next message. */
@@ -105,10 +148,11 @@ export class Changes implements PgoutputHandler {
     // Relations are told anew on each connection.
     this.#shapes.clear();
     this.#task = undefined;
+    this.#lines = [];
     if (!this.#open) return;
-    // Rows are out as soon as they are written; a TRUNCATE only once its generation is.
-    const out = this.#emptying === undefined ? this.#sequence : this.#emptying - 1;
-    this.#emptying = undefined;
+    // Rows are out as soon as they are written; what is left to a task only once that is done.
+    const out = this.#unwritten === undefined ? this.#sequence : this.#unwritten - 1;
+    this.#unwritten = undefined;
     this.#skip = { commitLsn: this.#commitLsn, sequence: Math.max(out, this.#skip?.sequence ?? 0) };
   }
 
@@ -158,7 +202,7 @@ export class Changes implements PgoutputHandler {
     if (moved) {
       // Another key is another row: the old one goes, the new one comes.
       const sequence = ++this.#sequence;
-      if (this.#wanted(shape, sequence)) shape.encoder.delete(this.out, bytes, old, oldKind, this.#mark!, sequence);
+      if (this.#wanted(shape, sequence)) this.#delete(shape, bytes, old, oldKind, sequence);
     }
     const sequence = ++this.#sequence;
     if (!shape || !this.#wanted(shape, sequence)) return;
@@ -168,7 +212,7 @@ export class Changes implements PgoutputHandler {
   delete(oid: number, bytes: Buffer, old: number, oldKind: OldKind): void {
     const sequence = ++this.#sequence;
     const shape = this.#shapeOf(oid);
-    if (shape && this.#wanted(shape, sequence)) shape.encoder.delete(this.out, bytes, old, oldKind, this.#mark!, sequence);
+    if (shape && this.#wanted(shape, sequence)) this.#delete(shape, bytes, old, oldKind, sequence);
   }
 
   truncate(oids: readonly number[]): void {
@@ -178,15 +222,41 @@ export class Changes implements PgoutputHandler {
       return shape && this.#wanted(shape, sequence) ? [shape.table] : [];
     });
     if (emptied.length === 0) return;
-    this.#emptying = sequence;
+    this.#unwritten = sequence;
     this.#task = () => this.#empty(emptied);
   }
 
-  #upsert({ encoder }: Shape, bytes: Buffer, tuple: number, old: number, sequence: number): void {
+  #upsert(shape: Shape, bytes: Buffer, tuple: number, old: number, sequence: number): void {
+    const { busy } = shape;
+    if (!busy || !this.#busy.takes(busy)) this.#upsertLine(shape, bytes, tuple, old, sequence);
+    else if (this.#lines.length > 0 || !busy.columns.upsert(bytes, tuple, old, this.#mark!, sequence)) {
+      this.#follow(busy, sequence, () => this.#upsertLine(shape, bytes, tuple, old, sequence));
+    }
+  }
+
+  #upsertLine({ encoder }: Shape, bytes: Buffer, tuple: number, old: number, sequence: number): void {
     const { out } = this;
     const holes = out.holes.length;
     encoder.upsert(out, bytes, tuple, old, this.#mark!, sequence);
     if (out.holes.length > holes) this.#waiting.add(this.#xid);
+  }
+
+  #delete({ busy, encoder }: Shape, bytes: Buffer, old: number, oldKind: OldKind, sequence: number): void {
+    if (!busy || !this.#busy.takes(busy)) encoder.delete(this.out, bytes, old, oldKind, this.#mark!, sequence);
+    else if (!busy.columns.delete(bytes, old, oldKind, this.#mark!, sequence)) {
+      this.#follow(busy, sequence, () => encoder.delete(this.out, bytes, old, oldKind, this.#mark!, sequence));
+    }
+  }
+
+  /** A row that has to be a line comes behind those of its table that are columns: they go out first. */
+  #follow(busy: BusyTable, sequence: number, line: () => void): void {
+    this.#unwritten ??= sequence;
+    this.#lines.push(line);
+    this.#task = async () => {
+      this.#busy.calm(busy);
+      for (const write of this.#lines.splice(0)) write();
+      this.#unwritten = undefined;
+    };
   }
 
   #shapeOf(oid: number): Shape | undefined {
@@ -212,7 +282,7 @@ export class Changes implements PgoutputHandler {
       await this.#options.put(generation(table.stream, { generation: number, minimum: number, phase: 'begin' }));
       await this.#options.put(generation(table.stream, { generation: number, minimum: number, phase: 'complete' }));
     }
-    this.#emptying = undefined;
+    this.#unwritten = undefined;
     failpoint('cdc.after_truncate');
   }
 
@@ -251,6 +321,7 @@ export class Changes implements PgoutputHandler {
     // Where every change becomes a row, there is no older value to keep in it.
     const keeps = partial && merging.has(table.configured.destination_sync_mode);
     const encoder = new TupleEncoder({ stream: table.stream, relation: wire, columns: told, partial: keeps, toast });
-    this.#shapes.set(wire.oid, { table, encoder, transaction: -1, follows: false });
+    const gathered = this.#options.batches?.hold(told.map(({ property }) => ({ name: property }))) ? ChangeColumns.of(encoder) : undefined;
+    this.#shapes.set(wire.oid, { table, encoder, busy: gathered && new BusyTable(gathered), transaction: -1, follows: false });
   }
 }

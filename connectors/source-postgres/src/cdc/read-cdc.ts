@@ -180,8 +180,9 @@ class Replication {
       onProgress: () => replicator.progress(),
     });
     const changes = new Changes({
-      checkpoint, withOrder, log,
+      checkpoint, withOrder, log, batches,
       blockBytes: config.block_bytes,
+      fewChanges: config.batch_changes,
       partial: session?.extensions.includes('partial') ?? false,
       toast: config.toast,
       typesOf: (oids) => control.typesOf(oids),
@@ -189,7 +190,7 @@ class Replication {
       onReplaced: (table) => copier.add([table]),
     });
     const replicator: Replicator = new Replicator({
-      control, changes, checkpoint, mailbox, signal, log,
+      control, changes, checkpoint, mailbox, signal, log, batches,
       stream: await start(parts.stream),
       blockBytes: config.block_bytes,
       stateIntervalMs: session?.state_interval_ms ?? config.state_interval_seconds * 1000,

@@ -5,8 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mayComeBack } from '@tapline/postgres-client';
 import { failpoint, toConnectorError } from '@tapline/protocol';
-import { lag, lines, type SourceItem } from '@tapline/sdk';
-import type { Changes, WaitingLines } from './changes.js';
+import { batch, lag, lines, type SourceItem } from '@tapline/sdk';
+import type { Batches } from '../batch/batches.js';
+import type { Changes, Outgoing } from './changes.js';
 import type { Checkpoint } from './checkpoint.js';
 import { walkFrames } from './connection/frames.js';
 import type { ReplicationStream } from './connection/replication-stream.js';
@@ -22,6 +23,8 @@ export interface ReplicatorOptions {
   readonly changes: Changes;
   readonly checkpoint: Checkpoint;
   readonly mailbox: Mailbox<SourceItem>;
+  /** Where the run has them. */
+  readonly batches: Batches | undefined;
   readonly blockBytes: number;
   readonly stateIntervalMs: number;
   /** undefined: there is no end. */
@@ -39,6 +42,10 @@ const lagMs = 1000;
 const slowMs = 10_000;
 /** An idle position is worth a STATE so often. */
 const idleStateMs = 10_000;
+/** While a table has many changes at a time a STATE waits so long for more of them: batches are to be no smaller than they must. Where states are wanted often it waits a quarter of their interval. */
+const lingerMs = 100;
+/** And what it reads may come in larger pieces: each costs some microseconds, and would have ten rows. */
+const gatherMs = 2;
 /** Transactions that no copy has seen yet are remembered; beyond so many those that every snapshot sees are forgotten. */
 const rememberedTransactions = 10_000;
 
@@ -52,8 +59,8 @@ export class Replicator {
   /** Rows or the like went out since the last STATE; else the log moved, and nothing in it was for us. */
   #urgent = true;
   #flushing: Promise<void> = Promise.resolve();
-  /** Lines whose values are being fetched. */
-  #unfinished: WaitingLines | undefined;
+  /** What was taken, and is not out yet. */
+  #leaving: Outgoing | undefined;
 
   constructor(options: ReplicatorOptions) {
     this.#options = options;
@@ -77,6 +84,7 @@ export class Replicator {
         if (end?.ready() && this.#options.checkpoint.position >= end.target) break;
       }
       try {
+        if (!reading && changes.columnsAge !== undefined && !this.#stream.buffered) await sleep(gatherMs);
         reading ??= this.#stream.read();
         const got = await this.#first(reading);
         if (got === 'tick') continue;
@@ -112,7 +120,24 @@ export class Replicator {
   async #take(bytes: Buffer): Promise<void> {
     const { changes, checkpoint, blockBytes } = this.#options;
     for (let at = 0; at < bytes.length; ) {
-      at = walkFrames(bytes, {
+      at = this.#walk(bytes, at);
+      const task = changes.takeTask();
+      if (task) {
+        await this.flush();
+        await task();
+      }
+      if (changes.columnsFull) await this.flush();
+      else if (changes.out.length >= blockBytes) await this.#flushLines();
+      if (changes.open) failpoint('cdc.in_transaction');
+      else if (at < bytes.length && checkpoint.due(this.#options.stateIntervalMs)) await this.#state();
+    }
+    if (!this.#stream.buffered) await this.#flushLines();
+  }
+
+  #walk(bytes: Buffer, from: number): number {
+    const { changes, checkpoint, blockBytes } = this.#options;
+    try {
+      return walkFrames(bytes, {
         data: (start, stop) => {
           readMessage(bytes, start, stop, changes);
           // A commit is a place to stop at.
@@ -124,25 +149,20 @@ export class Replicator {
           // A server that shuts down waits until all that it wrote is confirmed.
           this.#urgent ||= replyRequested;
         },
-      }, at);
-      const task = changes.takeTask();
-      if (task) {
-        await this.flush();
-        await task();
-      }
-      if (changes.out.length >= blockBytes) await this.flush();
-      if (changes.open) failpoint('cdc.in_transaction');
-      else if (at < bytes.length && checkpoint.due(this.#options.stateIntervalMs)) await this.#state();
+      }, from);
+    } finally {
+      changes.settle();
     }
-    if (!this.#stream.buffered) await this.flush();
   }
 
   /** Between two transactions: whether a STATE is to be sent, and how far behind we are. */
   async #tell(): Promise<void> {
-    const { checkpoint } = this.#options;
+    const { checkpoint, changes } = this.#options;
     this.#ask();
     if (!checkpoint.changed || this.#stream.buffered) return;
-    if (this.#urgent || this.#options.changes.out.length > 0 ? checkpoint.due(0) : performance.now() - this.#lastState >= idleStateMs) await this.#state();
+    const { columnsAge } = changes;
+    if (columnsAge !== undefined && columnsAge < Math.min(lingerMs, this.#options.stateIntervalMs / 4)) return;
+    if (this.#urgent || columnsAge !== undefined || changes.out.length > 0 ? checkpoint.due(0) : performance.now() - this.#lastState >= idleStateMs) await this.#state();
   }
 
   async #state(): Promise<void> {
@@ -152,33 +172,51 @@ export class Replicator {
     this.#urgent = false;
     this.#lastState = performance.now();
     changes.renewTime();
+    changes.endGroup();
     await mailbox.put(checkpoint.take());
   }
 
   /** Puts what was written so far into the mailbox. */
   flush(): Promise<void> {
+    return this.#flush(false);
+  }
+
+  /** The same without the columns: what has come of them is too little for a batch. */
+  #flushLines(): Promise<void> {
+    return this.#flush(true);
+  }
+
+  #flush(linesAlone: boolean): Promise<void> {
     // One after another: values that are fetched must not be overtaken by lines that need none. A failure is that of its caller.
-    const flushed = this.#flushing.then(() => this.#flushOnce());
+    const flushed = this.#flushing.then(async () => {
+      // What a failure has left is what the next flush begins with.
+      if (this.#leaving) await this.#send(this.#leaving);
+      await this.#send(this.#options.changes.takeOut(linesAlone));
+    });
     this.#flushing = flushed.catch(() => {});
     return flushed;
   }
 
-  async #flushOnce(): Promise<void> {
-    const { changes, mailbox, control } = this.#options;
-    if (this.#unfinished === undefined) {
-      if (changes.out.length === 0) return;
-      this.#urgent = true;
-      if (changes.out.holes.length === 0) {
-        const bytes = changes.out.take();
-        return mailbox.put(lines(bytes), bytes.length);
-      }
-      // Changes are written on while its values are fetched; if that fails, it is what the next flush begins with.
-      this.#unfinished = changes.changeOut();
+  async #send(leaving: Outgoing): Promise<void> {
+    const { mailbox, control, batches } = this.#options;
+    this.#leaving = leaving;
+    if (leaving.lines || leaving.waiting || leaving.batches.length > 0) this.#urgent = true;
+    if (leaving.waiting) {
+      // Changes are written on while its values are fetched.
+      await this.#untilVisible(leaving.waiting.transactions);
+      for await (const bytes of fillHoles(leaving.waiting.lines, await control.connection())) await mailbox.put(lines(bytes), bytes.length);
+      leaving.waiting = undefined;
     }
-    await this.#untilVisible(this.#unfinished.transactions);
-    for await (const bytes of fillHoles(this.#unfinished.lines, await control.connection())) await mailbox.put(lines(bytes), bytes.length);
-    this.#unfinished = undefined;
-    await this.#flushOnce();
+    const bytes = leaving.lines;
+    leaving.lines = undefined;
+    if (bytes) await mailbox.put(lines(bytes), bytes.length);
+    for (let next = leaving.batches[0]; next; next = leaving.batches[0]) {
+      const file = await batches!.write(next);
+      next.release();
+      leaving.batches.shift();
+      await mailbox.put(batch(next.stream, { ...file, emittedAt: Date.now() }));
+    }
+    this.#leaving = undefined;
   }
 
   /**

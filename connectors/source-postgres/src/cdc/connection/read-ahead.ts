@@ -29,8 +29,9 @@ export class ReadAhead {
     if (this.#bytes >= limit) this.#socket.pause();
   }
 
+  /** All that came, in one piece: a server that is no faster than its reader sends it in crumbs. What is large is not copied for that. */
   shift(): Buffer | undefined {
-    const frames = this.#queue.shift();
+    const frames = this.#queue.length > 1 && this.#bytes <= 2 * limit ? Buffer.concat(this.#queue.splice(0), this.#bytes) : this.#queue.shift();
     if (frames) {
       this.#bytes -= frames.length;
       if (this.#bytes < limit && this.#socket.isPaused()) this.#socket.resume();

@@ -1,17 +1,57 @@
 /** What all rows of a transaction end with, rendered once. */
 
+/** 64 bits as two numbers: an integer of that size would be an object. */
+export interface Halves {
+  readonly high: number;
+  readonly low: number;
+}
+
+export interface MarkHalves {
+  readonly lsn: Halves;
+  /** Microseconds since 1970. */
+  readonly time: Halves;
+  /** The first 16 digits of `_tapline_order`, four in each. */
+  readonly order: Int32Array;
+}
+
+const twoTo32 = 4_294_967_296;
+
+function halvesOf(value: bigint): Halves {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) return { high: Number(value >> 32n), low: Number(value & 0xffff_ffffn) };
+  const high = Math.floor(number / twoTo32);
+  return { high, low: number - high * twoTo32 };
+}
+
+function digitsOf({ high, low }: Halves): Int32Array {
+  const digits = new Int32Array(4);
+  for (let i = 0; i < 4; i++) {
+    const part = i < 2 ? high : low;
+    const shift = i % 2 === 0 ? 16 : 0;
+    digits[i] = pairs[(part >>> (shift + 8)) & 255]! | (pairs[(part >>> shift) & 255]! << 16);
+  }
+  return digits;
+}
+
+/** Two digits by the value of a byte, the first of them in the lower byte. */
+const pairs = Uint16Array.from({ length: 256 }, (_, byte) => {
+  const [first, second] = byte.toString(16).padStart(2, '0');
+  return first!.charCodeAt(0) | (second!.charCodeAt(0) << 8);
+});
+
 /** From the comma or not before `"_ab_cdc_lsn"` up to the sequence number, and what comes after that. */
 export class TransactionMark {
   readonly #commitLsn: bigint;
-  readonly #time: string;
+  readonly #commitTimeMicros: bigint;
   readonly withOrder: boolean;
   #alive: Buffer | undefined;
   #deleted: Buffer | undefined;
+  #halves: MarkHalves | undefined;
 
   /** `withOrder`: rows carry `_tapline_order`, whose last 16 digits are written row by row. */
   constructor(commitLsn: bigint, commitTimeMicros: bigint, withOrder: boolean) {
     this.#commitLsn = commitLsn;
-    this.#time = isoMicros(commitTimeMicros);
+    this.#commitTimeMicros = commitTimeMicros;
     this.withOrder = withOrder;
   }
 
@@ -20,13 +60,22 @@ export class TransactionMark {
   }
 
   get deleted(): Buffer {
-    return (this.#deleted ??= this.#render(`"${this.#time}"`));
+    return (this.#deleted ??= this.#render(`"${isoMicros(this.#commitTimeMicros)}"`));
+  }
+
+  /** The same for the columns of a batch. */
+  get halves(): MarkHalves {
+    if (!this.#halves) {
+      const lsn = halvesOf(this.#commitLsn);
+      this.#halves = { lsn, time: halvesOf(this.#commitTimeMicros), order: digitsOf(lsn) };
+    }
+    return this.#halves;
   }
 
   #render(deletedAt: string): Buffer {
     const lsn = this.#commitLsn;
     const order = this.withOrder ? `,"_tapline_order":"${lsn.toString(16).padStart(16, '0')}` : '';
-    return Buffer.from(`${changeColumns(lsn, this.#time, deletedAt)}${order}`, 'latin1');
+    return Buffer.from(`${changeColumns(lsn, isoMicros(this.#commitTimeMicros), deletedAt)}${order}`, 'latin1');
   }
 }
 

@@ -41,7 +41,7 @@ const noElements: undefined = undefined;
 const hex = Buffer.from('0123456789abcdef');
 
 export class TupleEncoder {
-  readonly #options: TupleEncoderOptions;
+  readonly options: TupleEncoderOptions;
   readonly #prefixOf: (emittedAt: number) => string;
   /** By place in the wire tuple. */
   readonly #columns: readonly (OutColumn | undefined)[];
@@ -56,7 +56,7 @@ export class TupleEncoder {
   readonly #table: UnchangedTable;
 
   constructor(options: TupleEncoderOptions) {
-    this.#options = options;
+    this.options = options;
     this.#prefixOf = linePrefix(options.stream);
     const width = Math.max(options.relation.columns.length, ...options.columns.map(({ index }) => index + 1));
     const columns = Array.from({ length: width }, (_, i) => options.columns.find(({ index }) => index === i));
@@ -104,7 +104,7 @@ export class TupleEncoder {
       } else if (kind === UNCHANGED) {
         at++;
         if (forms[i] !== Form.skip && !this.#writeOld(out, first, i, bytes, old)) {
-          if (this.#options.partial && !this.#columns[i]!.late && this.#isKnown(bytes, old, tuple)) unchanged += `${unchanged === '' ? '' : ','}${JSON.stringify(this.#columns[i]!.property)}`;
+          if (this.keepsUnchanged(i, bytes, old, tuple)) unchanged += `${unchanged === '' ? '' : ','}${JSON.stringify(this.#columns[i]!.property)}`;
           else this.#leaveHole(out, first, i, bytes, tuple, old);
         }
       } else throw unknownKind(kind);
@@ -134,7 +134,7 @@ export class TupleEncoder {
         if (wanted) this.#writeNull(out, first, i);
       } else if (kind === UNCHANGED) {
         at++;
-        if (wanted && this.#columns[i]!.key) throw this.#noKey();
+        if (wanted && this.#columns[i]!.key) throw this.noKey();
       } else throw unknownKind(kind);
     }
     this.#finish(out, first, mark.deleted, mark.withOrder, sequence);
@@ -153,6 +153,11 @@ export class TupleEncoder {
       if (length !== int32(bytes, b + 1) || bytes.compare(bytes, b + 5, b + 5 + length, a + 5, a + 5 + length) !== 0) return true;
     }
     return false;
+  }
+
+  /** Whether the destination has the value of a column that is unchanged, and in neither tuple. */
+  keepsUnchanged(index: number, bytes: Buffer, old: number, tuple: number): boolean {
+    return this.options.partial && !this.#columns[index]!.late && this.#isKnown(bytes, old, tuple);
   }
 
   /** Whether there is a row under the new tuple's key already. */
@@ -186,23 +191,24 @@ export class TupleEncoder {
 
   /** A value that the new tuple has not, from the old one. False: that has it neither. */
   #writeOld(out: LineBuffer, first: number, index: number, bytes: Buffer, old: number): boolean {
-    const at = this.#oldColumn(index, bytes, old);
+    const at = this.oldColumn(index, bytes, old);
     if (at === -1) return false;
     if (bytes[at] === NULL) this.#writeNull(out, first, index);
     else this.#write(out, first, index, bytes, at + 5, at + 5 + int32(bytes, at + 1));
     return true;
   }
 
-  #oldColumn(index: number, bytes: Buffer, old: number): number {
+  /** Where the old tuple has the value of a column; -1: it has none. */
+  oldColumn(index: number, bytes: Buffer, old: number): number {
     // The kind of an old tuple stands before it.
     const isWhole = old >= 0 && bytes[old - 1] === 0x4f;
-    if (old < 0 || (!isWhole && !this.#options.relation.columns[index]?.key)) return -1;
+    if (old < 0 || (!isWhole && !this.options.relation.columns[index]?.key)) return -1;
     const at = columnAt(bytes, old, index);
     return bytes[at] === UNCHANGED ? -1 : at;
   }
 
   #leaveHole(out: LineBuffer, first: number, index: number, bytes: Buffer, tuple: number, old: number): void {
-    const { stream, toast } = this.#options;
+    const { stream, toast } = this.options;
     const column = this.#columns[index]!;
     if (toast === 'fail') {
       throw configError(
@@ -212,8 +218,8 @@ export class TupleEncoder {
     }
     const key = this.#keys.map((part) => {
       let at = columnAt(bytes, tuple, part.index);
-      if (bytes[at] === UNCHANGED) at = this.#oldColumn(part.index, bytes, old);
-      if (at === -1 || bytes[at] !== TEXT) throw this.#noKey();
+      if (bytes[at] === UNCHANGED) at = this.oldColumn(part.index, bytes, old);
+      if (at === -1 || bytes[at] !== TEXT) throw this.noKey();
       return bytes.toString('utf8', at + 5, at + 5 + int32(bytes, at + 1));
     });
     this.#writeName(out, first, index);
@@ -256,11 +262,11 @@ export class TupleEncoder {
   }
 
   #nameOf(index: number): string {
-    return this.#options.relation.columns[index]?.name ?? this.#columns[index]!.property;
+    return this.options.relation.columns[index]?.name ?? this.#columns[index]!.property;
   }
 
-  #noKey(): Error {
-    const { stream } = this.#options;
+  noKey(): Error {
+    const { stream } = this.options;
     return systemError(`${streamKey(stream)}: the log does not hold the key of a row that was changed: update the server to its newest minor release, and run with --full-refresh`, { code: 'pg_no_old_key', stream });
   }
 }
