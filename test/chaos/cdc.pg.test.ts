@@ -34,7 +34,7 @@ async function settled(world: CdcLakeWorld, options?: StartOptions): Promise<voi
 /** Runs into the named step; resolves when the process that came by is dead. */
 async function dies(world: CdcLakeWorld, point: string): Promise<Outcome> {
   const marker = join(world.directory, 'fired');
-  const outcome = await world.sync({ failpoints: [`${point}:kill>${marker}`], args: ['--retries', '0'] });
+  const outcome = await world.sync({ failpoints: [`${point}:kill>${marker}`], args: ['--retries', '0', ...(point.includes('batch') ? ['--transport', 'batch'] : [])] });
   const pid = Number(await readFile(marker, 'utf8').catch(() => expect.fail(`${point} was never reached\n${explain(outcome)}`)));
   expect(isGone(pid), `${pid} outlived its kill -9`).toBe(true);
   expect(outcome.exitCode, explain(outcome)).not.toBe(0);
@@ -52,6 +52,9 @@ const steps: readonly { point: string; hits: readonly number[]; everyday?: true;
   { point: 'cdc.in_transaction', hits: [1, 2], everyday: true, phase: 'the stream', rule: 'a transaction that was cut off comes again whole, and once' },
   { point: 'source.after_state', hits: [1, 3], phase: 'the stream', rule: 'a source that dies right after a STATE' },
   { point: 'source.before_confirm', hits: [1, 2], everyday: true, phase: 'the stream', rule: 'stored progress prevents a replay, though the slot was not moved' },
+  { point: 'source.after_batch', hits: [1, 3], everyday: true, phase: 'the stream', rule: 'a file of changes that nobody was told of is garbage' },
+  { point: 'source.after_batch_line', hits: [2, 1], everyday: true, phase: 'the stream', rule: 'changes that no STATE covers come again, and once' },
+  { point: 'dest.after_batch', hits: [1, 2], everyday: true, phase: 'the stream', rule: 'changes whose file was deleted are no loss: no state covers them' },
   { point: 'dest.after_head', hits: [1, 2], phase: 'the stream', rule: 'written and never answered: the destination is ahead' },
 ];
 const cases = steps.flatMap(({ hits, everyday, ...step }) => (full ? hits : everyday ? hits.slice(0, 1) : []).map((hit) => ({ ...step, hit })));

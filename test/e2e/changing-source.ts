@@ -23,8 +23,9 @@ export interface ChangingSource {
   explained(seed: string): string;
 }
 
-export async function changingSource(version: PostgresVersion, random: Random): Promise<ChangingSource> {
-  const at = await workspace({ version, query: '?schemas=public&replication=cdc' });
+/** `few`: how many changes are still lines where records travel in batches. */
+export async function changingSource(version: PostgresVersion, random: Random, few = 200): Promise<ChangingSource> {
+  const at = await workspace({ version, query: `?schemas=public&replication=cdc&batch_changes=${few}` });
   onTestFinished(() => dropSlots(at.database));
   const { cases: types, seed } = matrix(version, await availableTypes(at.database));
   const changes = randomChanges(types, random);
