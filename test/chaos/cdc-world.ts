@@ -117,7 +117,7 @@ export async function createCdcWorldInto(place: CdcPlace, server: CdcServer, opt
   const source = new URL(database.url);
   if (server.network) source.port = String(server.network.port);
   // So few that changes travel as lines and as batches by turns.
-  source.search = new URLSearchParams({ schemas: 'public', replication: 'cdc', connect_timeout: '3', snapshot_range_bytes: '65536', batch_changes: '20' }).toString();
+  source.search = new URLSearchParams({ schemas: 'public', replication: 'cdc', connect_timeout: '3', snapshot_range_bytes: '65536', batch_changes: '5' }).toString();
   let firstStreamedBlock: number | undefined;
   const runs: Running[] = [];
   const begin = (given: StartOptions = {}): Running => {

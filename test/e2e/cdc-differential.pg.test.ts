@@ -17,7 +17,7 @@ const cases = versions.flatMap((version) => Array.from({ length: full && !given 
 
 describe('under random changes of rows and of tables, the folded stream equals a fresh copy, value for value', () => {
   test.each(cases)('PostgreSQL $version, seed $seed', async ({ version, seed: chosen }) => {
-    const { at, client, tables, work, workDuring, explained } = await changingSource(version, randomOf(`${chosen} ${version}`), [200, 10][randomOf(chosen).below(2)]);
+    const { at, client, tables, work, workDuring, explained } = await changingSource(version, randomOf(`${chosen} ${version}`), [200, 2][randomOf(chosen).below(2)]);
     const args = ['--sync', 'stream', '--flush', '200ms'];
 
     await work(40);

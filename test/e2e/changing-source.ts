@@ -23,7 +23,7 @@ export interface ChangingSource {
   explained(seed: string): string;
 }
 
-/** `few`: how many changes are still lines where records travel in batches. */
+/** `few`: changes of a table that are no reason for a batch, where records travel in batches. */
 export async function changingSource(version: PostgresVersion, random: Random, few = 200): Promise<ChangingSource> {
   const at = await workspace({ version, query: `?schemas=public&replication=cdc&batch_changes=${few}` });
   onTestFinished(() => dropSlots(at.database));

@@ -18,7 +18,7 @@ export const config = z.strictObject({
   toast: about(z.enum(['reselect', 'fail']), 'With cdc: an unchanged large value that the log does not carry, into a destination that cannot keep its own: select it again by key, or fail.').default('reselect'),
   snapshot_workers: about(z.int().min(1).max(32), 'With cdc: how many sessions copy tables, and ranges of one table, at once.').default(2),
   snapshot_range_bytes: about(z.int().min(8_192), 'How much of a table one session reads at a time, where several do.').default(134_217_728),
-  batch_changes: about(z.int().min(0), 'With cdc, where records travel in batches: how many changes of a table between two checkpoints are still lines. From then on they are a batch, which is cheaper for many and dearer for a few.').default(200),
+  batch_changes: about(z.int().min(0), 'With cdc, where records travel in batches: how many changes of a table between two checkpoints are few. A table that has more again and again, or ten times as many at once, has them as batches, any other one as lines: a batch is cheaper for many and dearer for a few.').default(200),
   discover_interval: about(z.number().min(0), 'With cdc and --continuous: seconds between two looks for new tables. 0: never.').default(30),
   ...connectFields,
   statement_timeout: about(z.number().min(0), 'Seconds that one statement may take; reading a table is one. 0: no limit.').default(0),

@@ -1,9 +1,11 @@
 /**
- * Which tables' changes are gathered as columns: those that have many at a time. The first ones are lines, and so are all of a table that
- * is quiet: a file for a few rows is dearer than their lines.
+ * Which tables' changes are gathered as columns: those that have many at a time, and again and again. The first ones are lines, and so are
+ * all of a table that is quiet: a file for a few rows is dearer than their lines, and who goes to and fro makes more files than either.
  */
 import type { ChangeBatch, ChangeColumns } from './change-columns.js';
 
+/** So many times as many at once are no accident. */
+const many = 10;
 /** The buffers of a table are kept while it is busy. */
 const mostTables = 32;
 
@@ -11,6 +13,8 @@ export class BusyTable {
   readonly columns: ChangeColumns;
   isBusy = false;
   rows = 0;
+  /** Rows before the last STATE, from the one before it on. */
+  before = 0;
   group = -1;
 
   constructor(columns: ChangeColumns) {
@@ -33,12 +37,13 @@ export class BusyTables {
   /** Counts a row of the table. Returns whether it goes into the columns. */
   takes(table: BusyTable): boolean {
     if (table.group !== this.#group) {
+      table.before = table.group === this.#group - 1 ? table.rows : 0;
       table.group = this.#group;
       table.rows = 0;
     }
     table.rows++;
     if (table.isBusy) return true;
-    if (table.rows <= this.#few || this.#busy.size === mostTables) return false;
+    if (table.rows <= this.#few || (table.before <= this.#few && table.rows <= many * this.#few) || this.#busy.size === mostTables) return false;
     table.isBusy = true;
     this.#busy.add(table);
     return true;
