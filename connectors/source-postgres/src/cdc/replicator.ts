@@ -44,8 +44,9 @@ const slowMs = 10_000;
 const idleStateMs = 10_000;
 /** While a table has many changes at a time a STATE waits so long for more of them: batches are to be no smaller than they must. Where states are wanted often it waits a quarter of their interval. */
 const lingerMs = 100;
-/** And what it reads may come in larger pieces: each costs some microseconds, and would have ten rows. */
+/** And what it reads comes in larger pieces: each costs some microseconds, and would have ten rows. Where they are large there is nothing to wait for. */
 const gatherMs = 2;
+const gatheredBytes = 32_768;
 /** Transactions that no copy has seen yet are remembered; beyond so many those that every snapshot sees are forgotten. */
 const rememberedTransactions = 10_000;
 
@@ -78,18 +79,20 @@ export class Replicator {
   async run(): Promise<void> {
     const { signal, changes, end } = this.#options;
     let reading: Promise<Buffer | undefined> | undefined;
+    let lastBytes = 0;
     while (!signal.aborted) {
       if (!changes.open) {
         await this.#tell();
         if (end?.ready() && this.#options.checkpoint.position >= end.target) break;
       }
       try {
-        if (!reading && changes.columnsAge !== undefined && !this.#stream.buffered) await sleep(gatherMs);
+        if (!reading && changes.columnsAge !== undefined && lastBytes < gatheredBytes && !this.#stream.buffered) await sleep(gatherMs);
         reading ??= this.#stream.read();
         const got = await this.#first(reading);
         if (got === 'tick') continue;
         reading = undefined;
         if (!got) break;
+        lastBytes = got.length;
         await this.#take(got);
       } catch (error) {
         reading = undefined;
