@@ -1,6 +1,6 @@
 /** Several ways to do one thing, measured in one run, and what is printed and kept of it. */
 import { availableParallelism } from 'node:os';
-import { medianOf, type Measured, type Median } from './measure.js';
+import { medianOf, watchMemory, type Measured, type Median } from './measure.js';
 import { megabytes, ratio, seconds, withoutOutput } from './report.js';
 
 export interface Contestant {
@@ -11,19 +11,27 @@ export interface Contestant {
 
 export type Contestants = Readonly<Record<string, Contestant>>;
 export type Runs = Readonly<Record<string, readonly Measured[]>>;
+type Watched = Pick<Measured, 'peakRssBytes' | 'peakPssBytes' | 'atPeak' | 'cpuOf'>;
 export type Medians = Readonly<Record<string, Median>>;
 
-/** One after the other, round after round, so that a slow minute of the machine meets all of them. A first round warms the caches and is not counted. */
+/**
+ * One after the other, round after round, so that a slow minute of the machine meets all of them. A first round warms the caches; its times do
+ * not count, but what it took of memory does, and the others are not watched for that.
+ */
 export async function takeTurns(contestants: Contestants, { repetitions, warm = true }: { repetitions: number; warm?: boolean }): Promise<Runs> {
   const runs: Record<string, Measured[]> = Object.fromEntries(Object.keys(contestants).map((name) => [name, []]));
+  const watched: Record<string, Watched> = {};
   for (let round = warm ? 0 : 1; round <= repetitions; round++) {
+    watchMemory(!warm || round === 0);
     for (const [name, { prepare, run }] of Object.entries(contestants)) {
       await prepare?.();
       const measured = await run();
-      if (round > 0) runs[name]!.push(measured);
+      if (round > 0) runs[name]!.push({ ...measured, ...watched[name] });
+      else watched[name] = { peakRssBytes: measured.peakRssBytes, peakPssBytes: measured.peakPssBytes, atPeak: measured.atPeak, cpuOf: measured.cpuOf };
     }
     process.stdout.write('.');
   }
+  watchMemory(true);
   console.log();
   return runs;
 }
@@ -68,7 +76,7 @@ export function profileOf(name: string, runs: Runs): string[] {
   const last = runs[name]?.at(-1);
   const parts = (of: Readonly<Record<string, number>> | undefined, format: (value: number) => string) =>
     Object.entries(of ?? {}).sort(([, a], [, b]) => b - a).map(([process, value]) => `${process} ${format(value)}`).join(', ');
-  return [`${name}, the last run: CPU ${parts(last?.cpuOf, seconds)}; at the peak ${parts(last?.atPeak, megabytes)}`];
+  return [`${name}, the first run: CPU ${parts(last?.cpuOf, seconds)}; at the peak ${parts(last?.atPeak, megabytes)}`];
 }
 
 /** As they are kept. */

@@ -22,9 +22,13 @@ export interface MeasureOptions {
   readonly postgresPid?: number;
   readonly cwd?: string;
   readonly env?: Record<string, string>;
-  /** Memory costs a little to watch. Default: yes. */
+  /** Memory costs a little to watch. Default: as {@link watchMemory} says, and yes until then. */
   readonly memory?: boolean;
 }
+
+let watches = true;
+/** Whether runs from here on are watched: in those that are timed it would cost whoever has many processes most. */
+export const watchMemory = (on: boolean): void => void (watches = on);
 
 // What is looked at costs what is measured: all processes of the machine are listed twice a second, once the tree has grown, and PSS is counted page by page.
 const lookEveryMs = 100;
@@ -34,7 +38,7 @@ const growsForLooks = 10;
 
 /** Runs a command to its end, one at a time: CPU is what our ended children account for. Fails if it fails. */
 export async function measure(command: string, args: readonly string[], options: MeasureOptions = {}): Promise<Measured> {
-  const { postgresPid, cwd, env, memory = true } = options;
+  const { postgresPid, cwd, env, memory = watches } = options;
   const postgresBefore = postgresPid ? serverCpu(postgresPid) : 0;
   const cpuBefore = sampleProcess('self')?.childrenCpu ?? 0;
   const begin = process.hrtime.bigint();
