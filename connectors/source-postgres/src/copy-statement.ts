@@ -14,11 +14,16 @@ export interface CopyRows {
   /** Text expressions on the alias `t`, over columns in `needed`: each a field after the row's own. */
   readonly fields?: readonly string[];
   readonly needed?: readonly string[];
+  /** Columns, among `columns` or `needed`, whose text is wanted of the last row of each block. Not beside `fields`. */
+  readonly lastOf?: readonly string[];
 }
+
+/** Where the server writes the text of them for each row. */
+export const lastFields = ({ lastOf = [] }: CopyRows): string[] => lastOf.map((name) => `t.${identifier(name)}::pg_catalog.text`);
 
 /** Each row as the JSON of a line. `wide`: the columns in which integers beyond 2^53 can be. */
 export function copyStatement(rows: CopyRows, wide: ReadonlySet<string>): string {
-  const { columns, fields = [] } = rows;
+  const { columns, fields = lastFields(rows) } = rows;
   const values = columns.map(({ name, type, property = name }) => `${jsonForm(type, `t.${identifier(name)}`, wide.has(name))} AS ${identifier(property)}`).join(', ');
   // Without columns there is nothing that row_to_json could look at.
   const json = columns.length > 0 ? 'pg_catalog.row_to_json(r.*)' : `'{}'::pg_catalog.json`;

@@ -15,7 +15,7 @@ export interface ReadRows extends Omit<CopyRows, 'relation' | 'columns'> {
 export interface SomeRows {
   readonly item: SourceItem;
   readonly rows: number;
-  /** The `fields` of the last row. */
+  /** The `fields`, or `lastOf`, of the last row. */
   readonly last: readonly string[];
   /** What `observe` said after that row. */
   readonly mark: unknown;
@@ -30,7 +30,7 @@ export async function rowReader(reading: Reading): Promise<RowReader> {
   const wide = await wideColumns(reading);
   const prefix = linePrefix(stream);
   return async function* readLines({ observe, emittedAt, ...rows }) {
-    const fields = rows.fields?.length ?? 0;
+    const fields = (rows.fields ?? rows.lastOf)?.length ?? 0;
     const blocks = connection.copyOut(copyStatement({ relation, columns, ...rows }, wide), lineBlocks({ blockBytes, fields, observe, prefix: () => prefix(emittedAt()) }));
     for await (const { bytes, ...rest } of blocks) yield { item: lines(bytes, stream), ...rest };
   };

@@ -43,7 +43,7 @@ async function* copy(reading: Reading, key: readonly string[], state: SnapshotSt
     where: state?.after && after(relation, key, state.after),
     orderBy: key,
     needed: key,
-    fields: key.map((name) => `t.${identifier(name)}::pg_catalog.text`),
+    lastOf: key,
     emittedAt: () => emittedAt,
   });
   for await (const { item, last } of rows) {

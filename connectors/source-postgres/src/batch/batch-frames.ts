@@ -29,7 +29,7 @@ export interface Batch {
   readonly columns: readonly string[];
   /** The file, views of the buffers. */
   readonly parts: readonly Uint8Array[];
-  /** The fields behind the columns of the batch's last row. */
+  /** Of the batch's last row the fields behind the columns, or the columns that were asked for. */
   readonly last: readonly string[];
   /** What `mark` said after that row. */
   readonly mark: unknown;
@@ -41,6 +41,8 @@ export interface BatchFramesOptions {
   readonly added: readonly AddedColumn[];
   /** How many fields follow the columns. */
   readonly fields: number;
+  /** Where no field follows: columns of integers, none of them null, whose text is wanted of the last row. Default: none. */
+  readonly lastIntegers?: readonly number[];
   readonly observe?: RowObserver | undefined;
   /** A batch ends with the bytes that make it larger. */
   readonly batchBytes: number;
@@ -207,9 +209,10 @@ export class BatchFrames {
     if (rows === 0) return;
     region.rows = rows;
     this.#rows += rows;
-    const { columns, added, fields, observe } = this.#options;
+    const { columns, added, fields, lastIntegers = [], observe } = this.#options;
     for (let i = 0; i < columns.length; i++) columns[i]!.form.decode(region, i, this.#columns[i]!, this.#strayOf[i]!);
     for (const { fill } of added) fill(rows);
+    if (lastIntegers.length > 0) this.#last = lastIntegers.map((column) => integerAt(region, region.starts[(rows - 1) * this.#stride + column]!));
     if (fields === 0) return;
     for (let row = observe ? 0 : rows - 1; row < rows; row++) {
       this.#fields(region, row * this.#stride + columns.length);
@@ -243,6 +246,12 @@ export class BatchFrames {
     this.#take(region, 1);
     return taken;
   }
+}
+
+/** Of two, four or eight bytes. */
+function integerAt({ bytes, view }: Fields, at: number): string {
+  const length = int32(bytes, at - 4);
+  return String(length === 8 ? view.getBigInt64(at) : length === 4 ? view.getInt32(at) : view.getInt16(at));
 }
 
 interface Region extends Fields {

@@ -58,8 +58,8 @@ export class Batches {
 
   /** Each batch is written when it comes. It is to be announced before the next one is asked for. */
   async *read(connection: Connection, rows: CopyRows, { observe, added = [], share = 1 }: ReadBatches = {}): AsyncGenerator<WrittenBatch, void, undefined> {
-    const { sql, columns } = copyBatchStatement(rows);
-    const options = { columns, added: added.map(addedColumn), fields: rows.fields?.length ?? 0, observe, batchBytes: this.batchBytes / share };
+    const { sql, ...form } = copyBatchStatement(rows);
+    const options = { ...form, added: added.map(addedColumn), observe, batchBytes: this.batchBytes / share };
     const blocks = connection.copyOut<Batch>(sql, { lingerMs: this.#lingerMs, reader: (onBlock) => new BatchFrames({ ...options, onBlock }) });
     for await (const { parts, columns: names, ...rest } of blocks) {
       yield { file: { ...(await this.#files.write(parts)), rows: rest.rows, columns: names }, ...rest };
