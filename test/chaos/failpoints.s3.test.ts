@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { byTurns } from '../harness/everyday.js';
-import { isGone } from '../harness/processes.js';
+import { isGone, untilGone } from '../harness/processes.js';
 import type { Lake } from '../harness/lake.js';
 import { explain } from '../harness/workspace.js';
 import { createWorld } from './world.js';
@@ -64,7 +64,10 @@ describe('kill -9 at each named step, then one more run: every row is there once
     const marker = join(world.directory, 'fired');
     // Without retries: what has to heal the damage is the next run, which knows nothing of this one.
     const run = world.start({ failpoints: [`${point}@${hit}:kill>${marker}`], args: ['--retries', '0'] });
+    const connectors = await run.connectors();
     const outcome = await run.done;
+    // A destination whose runner died publishes what it has committed: whoever reads meanwhile may find a file gone that he has just listed.
+    await Promise.all([untilGone(connectors.source), untilGone(connectors.destination)]);
 
     const pid = Number(await readFile(marker, 'utf8').catch(() => expect.fail(`${point}@${hit} was never reached\n${explain(outcome)}`)));
     expect(isGone(pid), `${pid} outlived its kill -9`).toBe(true);

@@ -26,8 +26,8 @@ export interface Sink extends AsyncDisposable {
   /** Makes one local Parquet file durable, invisible to readers. May run concurrently with itself. The local file may be deleted afterwards. */
   stage(file: ParquetFile): Promise<Staged>;
   /**
-   * Where a sink has it, batches are not converted: it takes the files, by moving them, and reads their rows out of them itself. All else
-   * is as with {@link stage}.
+   * Where a sink has it, batches are not converted: it takes the files and reads their rows out of them itself. Those that wait for their
+   * commit it moves; the others it deletes after it. All else is as with {@link stage}.
    */
   stageBatches?(batches: StagedBatches): Promise<Staged>;
   /** The one step that decides. Rejects with a `transient_error` of code `fenced` when a newer writer took over. */
@@ -69,6 +69,8 @@ export interface ParquetFile {
 export interface StagedBatches extends Omit<ParquetFile, 'path'> {
   /** Absolute paths, in order. */
   readonly paths: readonly string[];
+  /** Their commit may be far away: until then they must not take the room that the source writes into. */
+  readonly waits: boolean;
   /** A SELECT of the columns of `schema`, in DuckDB's SQL, once the files have these paths, in the same order. Row order means nothing: `_tapline_order` is among them. */
   select(paths: readonly string[]): string;
   /** The same rows, but for what the destination refuses, where their values lie in the files as they are. */

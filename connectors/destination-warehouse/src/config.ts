@@ -15,7 +15,7 @@ const fields = z.strictObject({
   table_name: about(z.string().min(1), 'Name of a stream\'s table, likewise, as in raw_{stream}.').default('{stream}'),
   post_sql: about(z.array(z.string().min(1)), 'Statements that run after a load, in order; with --continuous after a commit, at most every post_sql_seconds.').optional(),
   post_sql_seconds: about(z.number().min(0), 'With --continuous: seconds from one run of post_sql to the next.').default(60),
-  flush_mb: about(z.number().positive(), 'Commit after so many MB of input. Default: 128; of batches, which are packed closer, 32.').optional(),
+  flush_mb: about(z.number().positive(), 'Commit after so many MB of input. Default: 128; of batches, which are packed closer and loaded while the next ones come, 16 to 128.').optional(),
   flush_seconds: about(z.number().positive(), 'Commit after so many seconds, at the next checkpoint; --flush wins. Default: 60.').optional(),
   memory_mb: about(z.int().min(64), 'For the embedded engine. Default: 256, at most a quarter of what the process may use.').optional(),
   staging_dir: about(z.string().min(1), 'Where batches are prepared. Default: the scratch folder of the run, else the one of the system.').optional(),

@@ -84,7 +84,8 @@ describe('kill -9 of the runner', () => {
 
   test('in the middle of a second full refresh, whose streams have states of the first: nothing is taken for complete that is not', async () => {
     const path = folder();
-    const given: Given = { path, session: true, mode: 'full_refresh', write: 'overwrite', source: { count: 40, streams: ['a', 'b'] } };
+    // Slow enough for several saves: states that come while one is under way are one with the next.
+    const given: Given = { path, session: true, mode: 'full_refresh', write: 'overwrite', source: { count: 40, streams: ['a', 'b'], pauseMs: 10 } };
     expect((await sync(given)).exitCode).toBe(0);
     expect((await start(path, given, 'runner.after_save@2:kill').ended).signal).toBe('SIGKILL');
     await sleep(200);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { integers, texts } from '../batch-files.test.support.js';
 import { FakeSink } from '../fake-sink.test.support.js';
 import { readAll } from '../read-parquet.test.support.js';
+import type { Staged, StagedBatches } from '../sink.js';
 import type { ColumnarOptions } from './options.js';
 import { writeColumnar } from './write-columnar.js';
 
@@ -129,6 +131,52 @@ describe('batches', () => {
     await destination.end();
     expect(await ids()).toEqual([2]);
     expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('batches that the sink takes as they are', () => {
+  class TakingSink extends FakeSink {
+    readonly taken: { readonly rows: number; readonly waits: boolean; readonly isThere: boolean }[] = [];
+
+    async stageBatches({ paths, waits, ...file }: StagedBatches): Promise<Staged> {
+      this.taken.push({ rows: file.rows, waits, isThere: paths.every((path) => existsSync(path)) });
+      await Promise.all(paths.map((path) => rm(path)));
+      return { ...file, name: String(this.taken.length) };
+    }
+  }
+
+  it('wait where no STATE is in sight, and do not where their commit is next', async () => {
+    const taking = new TakingSink(directory);
+    sink = taking;
+    const destination = start({ maxBytes: 1 << 28 });
+    // As much as is not kept for later.
+    await destination.batch('a', Array.from({ length: 70 }, (_, n) => n), 'x'.repeat(1_000_000));
+    await destination.batch('b', [1, 2]);
+    destination.send(state('b', 1));
+    await destination.end();
+    expect(taking.taken).toEqual([{ rows: 70, waits: true, isThere: true }, { rows: 2, waits: false, isThere: true }]);
+  });
+
+  it('are committed as soon as 16 MB of them are before a STATE and nothing is being committed; while something is, more are gathered', async () => {
+    const taking = new TakingSink(directory);
+    sink = taking;
+    let release!: () => void;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    taking.hook = (call) => (call === 'commit 1' ? held : undefined);
+    const destination = start({ maxBytes: 1 << 28 });
+    const send = async (n: number): Promise<void> => {
+      await destination.batch('a', [n], 'x'.repeat(17 << 20));
+      destination.send(state('a', n));
+    };
+    await send(1);
+    await vi.waitFor(() => expect(taking.calls).toContain('commit 1'));
+    await send(2);
+    await destination.batch('b', [1]);
+    expect(taking.commits).toHaveLength(0);
+    release();
+    await send(3);
+    await destination.end();
+    expect(taking.commits.map(({ staged }) => staged.reduce((sum, { rows }) => sum + rows, 0))).toEqual([1, 2]);
   });
 });
 

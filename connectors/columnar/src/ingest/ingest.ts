@@ -29,6 +29,8 @@ export interface IngestRequest {
 
 /** Bytes that may wait in memory to be written, over all spools. */
 const maxPendingBytes = 16 << 20;
+/** What a commit that takes long is to have in it, so that its round trips to a server far away do not count. */
+const commitBytesASecond = 64 << 20;
 /** Files that are open for it at a time. */
 const writesAtOnce = 16;
 /** Bytes of records that may wait to be converted before reading does. */
@@ -60,10 +62,11 @@ export class Ingest {
   #seq: number;
   #spools = 0;
   #sinceAnyState = 0;
-  /** What part of the bytes of a cut has come: 1 = all. */
-  #filled = 0;
-  /** Bytes. */
+  /** Bytes, of either kind. */
+  #linesSinceCut = 0;
   #batchesSinceCut = 0;
+  /** How long the last commit took. */
+  #commitMs = 0;
   #rowsSinceCut = 0;
   #lastCut = performance.now();
   #inflight: Promise<void> | undefined;
@@ -147,7 +150,8 @@ export class Ingest {
 
   #records(key: string, bytes: Buffer, lines: number, longestLine: number): void {
     const lane = this.#lanes.get(key)!;
-    this.#count(lane, { bytes: bytes.length, ofCut: this.#limits.bytes, rows: lines });
+    this.#linesSinceCut += bytes.length;
+    this.#count(lane, bytes.length, lines);
     if (lane.append(bytes, lines, longestLine, this.#newLines, this.#limits)) this.#convertEarly(lane);
   }
 
@@ -159,15 +163,14 @@ export class Ingest {
     const lane = this.#laneOf(stream);
     const file = await held.find(message);
     this.#batchesSinceCut += file.bytes;
-    this.#count(lane, { bytes: file.bytes, ofCut: this.#limits.batchCutBytes, rows: file.rows });
+    this.#count(lane, file.bytes, file.rows);
     const spool = lane.appendBatch(file, columns, this.#limits);
     held.add(spool);
     if (spool.full) this.#convertEarly(lane);
     await held.relieve();
   }
 
-  #count(lane: Lane, { bytes, ofCut, rows }: { readonly bytes: number; readonly ofCut: number; readonly rows: number }): void {
-    this.#filled += bytes / ofCut;
+  #count(lane: Lane, bytes: number, rows: number): void {
     this.#bytesSinceRelief += bytes;
     this.#rowsSinceCut += rows;
     this.#sinceAnyState += rows;
@@ -180,7 +183,7 @@ export class Ingest {
     for (const spool of lane.spools) {
       if (!spool.full) break;
       lane.place(spool, this.#seq);
-      if (spool.pure) this.#watch(this.#stager.start(spool, lane));
+      if (spool.pure) this.#watch(this.#stager.start(spool, lane, true));
     }
   }
 
@@ -315,8 +318,10 @@ export class Ingest {
   }
 
   #due(): boolean {
-    const { rows, ms, idleCutBytes } = this.#limits;
-    return this.#filled >= 1 || (!this.#inflight && this.#batchesSinceCut >= idleCutBytes) || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
+    const { bytes, batchCutBytes: { least, most }, rows, ms, idleCutBytes } = this.#limits;
+    const batches = Math.min(Math.max((commitBytesASecond * this.#commitMs) / 1000, least), most);
+    const isFull = this.#linesSinceCut / bytes + this.#batchesSinceCut / batches >= 1 || (!this.#inflight && this.#batchesSinceCut >= idleCutBytes);
+    return isFull || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
   }
 
   /** A commit by time must come even if no line does. */
@@ -336,7 +341,7 @@ export class Ingest {
     const staged = [...this.#sealed].flatMap((lane) =>
       lane.takeSealed(this.#newLines).map((spool) => {
         lane.place(spool, this.#seq);
-        const staging = this.#stager.start(spool, lane);
+        const staging = this.#stager.start(spool, lane, false);
         this.#stager.forget(spool);
         return staging;
       }),
@@ -347,11 +352,12 @@ export class Ingest {
       seq: this.#seq++, staged, echoes: this.#ledger.takePending(), states: this.#ledger.snapshot(), stateId: this.#ledger.stateId,
       ...this.#generations.takeSealed(),
     };
-    this.#filled = 0;
+    this.#linesSinceCut = 0;
     this.#batchesSinceCut = 0;
     this.#rowsSinceCut = 0;
     this.#lastCut = performance.now();
     const done = this.#committer.commit(cut).finally(() => {
+      this.#commitMs = performance.now() - this.#lastCut;
       this.#inflight = undefined;
       this.#armTimer();
     });

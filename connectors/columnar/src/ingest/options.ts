@@ -27,7 +27,7 @@ export interface ColumnarOptions {
   readonly sync: string;
   /**
    * When to commit, whichever comes first. The session's wins over it; default 60 s, 128 MB, no limit of rows. Of batches that the sink takes
-   * as they are 32 MB, and half of that where no commit is under way: it loads them while the next ones come.
+   * as they are 32 MB, up to 128 where a commit takes long, and 16 where none is under way: it loads them while the next ones come.
    */
   readonly flush?: { readonly ms?: number | undefined; readonly bytes?: number | undefined; readonly rows?: number | undefined } | undefined;
   /** Bytes of lines that become one Parquet file. Default 64 MB. Of batches, which are packed closer and converted faster, a quarter. */
@@ -59,7 +59,8 @@ const MB = 1 << 20;
 export const limitsOf = ({ options, session, sink }: Pick<WriteColumnarRequest, 'options' | 'session' | 'sink'>) => ({
   ms: session?.flush?.ms ?? options.flush?.ms ?? 60_000,
   bytes: session?.flush?.bytes ?? options.flush?.bytes ?? 128 * MB,
-  batchCutBytes: session?.flush?.bytes ?? options.flush?.bytes ?? (sink.stageBatches ? 32 : 128) * MB,
+  /** Of batches: while a commit is under way, which may take long. */
+  batchCutBytes: { least: session?.flush?.bytes ?? options.flush?.bytes ?? (sink.stageBatches ? 32 : 128) * MB, most: session?.flush?.bytes ?? options.flush?.bytes ?? 128 * MB },
   rows: options.flush?.rows ?? Infinity,
   /** Of batches so much is enough while no commit is under way. */
   idleCutBytes: session?.flush?.bytes ?? options.flush?.bytes ?? (sink.stageBatches ? 16 : 128) * MB,

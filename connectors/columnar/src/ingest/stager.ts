@@ -27,12 +27,12 @@ export class Stager {
     this.#sync8 = sync8;
   }
 
-  /** The spool must be placed and take no more rows. Asking again gives the same answer. */
-  start(spool: Spool, lane: Lane): Promise<Staged[]> {
+  /** The spool must be placed and take no more rows. `waits`: its commit may be far away. Asking again gives the same answer. */
+  start(spool: Spool, lane: Lane, waits: boolean): Promise<Staged[]> {
     let staging = this.#started.get(spool);
     if (!staging) {
       const bytes = spool.bytes;
-      staging = this.#inTurn(() => this.#stage(spool, lane));
+      staging = this.#inTurn(() => this.#stage(spool, lane, waits));
       this.#started.set(spool, staging);
       this.#unfinished.add(staging);
       this.#unfinishedBytes += bytes;
@@ -86,7 +86,7 @@ export class Stager {
     }
   }
 
-  async #stage(spool: Spool, lane: Lane): Promise<Staged[]> {
+  async #stage(spool: Spool, lane: Lane, waits: boolean): Promise<Staged[]> {
     await spool.write();
     const { schema, generation, unchanged, input } = spool;
     const { seq, firstRow } = spool.position!;
@@ -103,7 +103,7 @@ export class Stager {
     const row = { stream: lane.stream, schema, generation, unchanged };
     if ('files' in input && this.#sink.stageBatches && !lane.partition) {
       const { select, extra, plain } = await this.#converter.batchRows({ ...request, input });
-      const taken = await this.#sink.stageBatches({ ...row, rows: spool.rows, bytes: spool.bytes, partition: '', extra, paths: input.files.map(({ path }) => path), select, plain });
+      const taken = await this.#sink.stageBatches({ ...row, rows: spool.rows, bytes: spool.bytes, partition: '', extra, paths: input.files.map(({ path }) => path), waits, select, plain });
       failpoint('dest.after_batch');
       return [taken];
     }

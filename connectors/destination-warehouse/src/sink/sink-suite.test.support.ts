@@ -117,7 +117,7 @@ export function sinkSuite(engine: string, { place, shared }: SinkSuite): void {
         const staged = { stream: this.stream(name), schema, generation, rows: rows.length, bytes: 1, partition: '', unchanged: false, extra: false };
         // By turns as a converted file, and as batches.
         if (files % 2 === 0) return await this.sink.stage({ ...staged, path });
-        return await this.sink.stageBatches({ ...staged, paths: [path], select: (paths) => `SELECT * FROM read_parquet([${paths.map(sqlString).join(', ')}])`, plain: undefined });
+        return await this.sink.stageBatches({ ...staged, paths: [path], waits: files % 4 === 1, select: (paths) => `SELECT * FROM read_parquet([${paths.map(sqlString).join(', ')}])`, plain: undefined });
       }
 
       async commit(commit: Partial<Commit> = {}): Promise<void> {

@@ -1,4 +1,4 @@
-/** Files that wait for their commit, in a folder of ours, by the names that the kit knows them by. */
+/** Files that go into the next commit, or wait for theirs in a folder of ours, by the names that the kit knows them by. */
 import { moveFile, type ParquetFile, type Staged, type StagedBatches } from '@tapline/columnar';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,9 +28,9 @@ export class StagedFiles implements AsyncDisposable {
     return this.#hold(file, { paths: [own!], rows: { path: own! } });
   }
 
-  /** They are read where they lie then, once or oftener: to write them anew first would cost more than it saves. */
-  async takeBatches({ paths, select, plain, ...file }: StagedBatches): Promise<Staged> {
-    const own = await this.#move(paths);
+  /** They are read where they lie, once or oftener: to write them anew first would cost more than it saves. */
+  async takeBatches({ paths, waits, select, plain, ...file }: StagedBatches): Promise<Staged> {
+    const own = waits ? await this.#move(paths) : [...paths];
     return this.#hold(file, { paths: own, rows: { select: select(own), plain: plain && { rows: plain, paths: own } } });
   }
 
