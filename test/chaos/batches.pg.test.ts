@@ -35,7 +35,7 @@ const steps: readonly Step[] = [
   { point: 'runner.before_save', hit: 1, rule: 'committed, and not saved: the destination is ahead', at: ['duckdb', 'the first load'] },
 ];
 const everywhere = places.flatMap((place) => (['the first load', 'a later run'] as const).map((phase) => [place, phase] as const));
-const cases = byTurns(steps.flatMap((step) => (full ? everywhere : [step.at]).map(([place, phase]) => ({ ...step, place, phase }))), 4);
+const cases = byTurns(steps.flatMap((step) => (full ? everywhere : [step.at]).map(([place, phase]) => ({ ...step, place, phase }))), 3);
 
 async function worldOf(place: Place) {
   const world = place === 'folder' ? await createWorld({ lake: 'folder' }) : await createWarehouseWorld({ kind: place, rows: full ? 20_000 : 6_000 });

@@ -11,7 +11,7 @@ import { randomOf } from './random.js';
 
 const full = process.env['CHAOS'] === 'full';
 /** With those of cdc.pg.test.ts twenty in `npm test`. */
-const faults = Number(process.env['CHAOS_CDC_FAULTS'] ?? 14);
+const faults = Number(process.env['CHAOS_CDC_FAULTS'] ?? 13);
 const seed = Number(process.env['CHAOS_SEED'] ?? Date.now() % 1_000_000);
 /** A new database, slot and lake after so many, so that the copy is hit as well. */
 const perWorld = full ? 10 : faults;

@@ -27,7 +27,7 @@ async function worldOf(place: (typeof places)[number]) {
   return { ...world, sessions };
 }
 
-test.each(byTurns(cases, 2))('kill -9 of the $victim while sessions read a table together, into $place, healed by $healedBy: every row is there once', async ({ victim, healedBy, place }) => {
+test.each(byTurns(cases))('kill -9 of the $victim while sessions read a table together, into $place, healed by $healedBy: every row is there once', async ({ victim, healedBy, place }) => {
   const world = await worldOf(place);
   const marker = join(world.directory, 'fired');
   const run = world.start({ failpoints: [`source.in_help@3:stop>${marker}`], args: ['--retries', healedBy === 'its own retry' ? '5' : '0'] });

@@ -27,7 +27,7 @@ test.each(everyday(['duckdb', 'postgres14'] as const, ['postgres14']))('a value 
   expect(outcome.exitCode, explain(outcome)).toBe(0);
 });
 
-describe.each(['duckdb', 'postgres18'] as const)('%s', (kind) => {
+describe.each(byTurns(['postgres18', 'duckdb'] as const))('%s', (kind) => {
   test('what was just synced is equal, exit 0; rows that somebody changed, removed, added or doubled are named', async () => {
     const at = await warehouseWorkspace(kind, { seed: shop });
     await synced(at);
