@@ -58,8 +58,9 @@ export class BatchSpool extends SpoolBase {
     this.#sealedFiles = this.#files.length;
   }
 
-  /** All files of so far move; whoever works on the spool then waits for it. */
+  /** All files of so far move; whoever works on the spool then waits for it. Where somebody does already they stay: they leave with his work. */
   moveAway(newPath: () => string): Promise<void> {
+    if (this.#begun) return this.#moving;
     const files = this.#files.slice(this.#moved);
     this.#moved = this.#files.length;
     this.#moving = this.#moving.then(async () => {
