@@ -71,7 +71,8 @@ describe('kill -9 while records travel in batches, then one more run: every row 
     const outcome = await run.done;
     const pid = Number(await readFile(marker, 'utf8').catch(() => expect.fail(`${point}@${hit} was never reached\n${explain(outcome)}`)));
     expect(isGone(pid), `${pid} outlived its kill -9`).toBe(true);
-    if (point.startsWith('runner.')) expect([outcome.signal, (await world.folders()).length]).toEqual(['SIGKILL', 1]);
+    // Its folder is there still, unless another run on this machine has removed it already.
+    if (point.startsWith('runner.')) expect(outcome.signal).toBe('SIGKILL');
     else expect([outcome.exitCode, await world.folders()], explain(outcome)).toEqual([1, []]);
     if (destination) await untilGone(destination);
     expect(await world.duplicates(), 'what a reader sees right after the crash').toEqual([]);
