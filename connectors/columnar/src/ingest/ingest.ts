@@ -318,9 +318,9 @@ export class Ingest {
   }
 
   #due(): boolean {
-    const { bytes, batchCutBytes: { least, most }, rows, ms, idleCutBytes } = this.#limits;
+    const { bytes, batchCut: { idle, least, most }, rows, ms } = this.#limits;
     const batches = Math.min(Math.max((commitBytesASecond * this.#commitMs) / 1000, least), most);
-    const isFull = this.#linesSinceCut / bytes + this.#batchesSinceCut / batches >= 1 || (!this.#inflight && this.#batchesSinceCut >= idleCutBytes);
+    const isFull = this.#linesSinceCut / bytes + this.#batchesSinceCut / batches >= 1 || (!this.#inflight && this.#batchesSinceCut >= idle);
     return isFull || this.#ledger.waitingLength >= maxWaitingStates || this.#rowsSinceCut >= rows || performance.now() - this.#lastCut >= ms;
   }
 

@@ -56,17 +56,19 @@ export interface ColumnarOptions {
 
 const MB = 1 << 20;
 
-export const limitsOf = ({ options, session, sink }: Pick<WriteColumnarRequest, 'options' | 'session' | 'sink'>) => ({
-  ms: session?.flush?.ms ?? options.flush?.ms ?? 60_000,
-  bytes: session?.flush?.bytes ?? options.flush?.bytes ?? 128 * MB,
-  /** Of batches: while a commit is under way, which may take long. */
-  batchCutBytes: { least: session?.flush?.bytes ?? options.flush?.bytes ?? (sink.stageBatches ? 32 : 128) * MB, most: session?.flush?.bytes ?? options.flush?.bytes ?? 128 * MB },
-  rows: options.flush?.rows ?? Infinity,
-  /** Of batches so much is enough while no commit is under way. */
-  idleCutBytes: session?.flush?.bytes ?? options.flush?.bytes ?? (sink.stageBatches ? 16 : 128) * MB,
-  chunkBytes: options.chunkBytes ?? 64 * MB,
-  batchBytes: sink.stageBatches ? 64 * MB : (options.chunkBytes ?? 64 * MB) / 4,
-  targetFileBytes: options.targetFileBytes,
-  rowGroupBytes: options.rowGroupBytes ?? 8 * MB,
-});
+export function limitsOf({ options, session, sink }: Pick<WriteColumnarRequest, 'options' | 'session' | 'sink'>) {
+  const asked = session?.flush?.bytes ?? options.flush?.bytes;
+  return {
+    ms: session?.flush?.ms ?? options.flush?.ms ?? 60_000,
+    bytes: asked ?? 128 * MB,
+    /** Of batches: so much is enough while no commit is under way; while one is, from `least` to `most`, as long as it takes. */
+    batchCut: asked === undefined && sink.stageBatches ? { idle: 16 * MB, least: 32 * MB, most: 128 * MB } : all(asked ?? 128 * MB),
+    rows: options.flush?.rows ?? Infinity,
+    chunkBytes: options.chunkBytes ?? 64 * MB,
+    batchBytes: sink.stageBatches ? 64 * MB : (options.chunkBytes ?? 64 * MB) / 4,
+    targetFileBytes: options.targetFileBytes,
+    rowGroupBytes: options.rowGroupBytes ?? 8 * MB,
+  };
+}
+const all = (bytes: number) => ({ idle: bytes, least: bytes, most: bytes });
 export type Limits = ReturnType<typeof limitsOf>;

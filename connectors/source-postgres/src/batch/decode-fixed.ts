@@ -1,8 +1,10 @@
 /** Booleans, integers, floats, dates and times: PostgreSQL sends them big-endian, and counts from 2000. */
+import { halvesOf } from '../halves.js';
 import type { Decode } from './fields.js';
 import { dateText, timestampText } from './calendar-text.js';
 
-export const boolean: Decode = ({ bytes, starts, stride, rows }, field, column) => {
+/** `truth`: the byte that is true. */
+export const booleanOf = (truth: number): Decode => ({ bytes, starts, stride, rows }, field, column) => {
   column.reserve(rows, (rows >> 3) + 1);
   const out = column.bytes;
   let count = column.rows - column.nulls;
@@ -13,14 +15,17 @@ export const boolean: Decode = ({ bytes, starts, stride, rows }, field, column) 
       column.setNull(row);
       continue;
     }
+    const value = bytes[at] === truth ? 1 : 0;
     const bit = count & 7;
-    if (bit === 0) out[count >> 3] = bytes[at]!;
-    else out[count >> 3]! |= bytes[at]! << bit;
+    if (bit === 0) out[count >> 3] = value;
+    else out[count >> 3]! |= value << bit;
     count++;
   }
   column.used = (count + 7) >> 3;
   column.rows = row;
 };
+
+export const boolean: Decode = booleanOf(1);
 
 export const int16: Decode = ({ view, starts, stride, rows }, field, column) => {
   column.reserve(rows, 4 * rows);
@@ -133,14 +138,11 @@ export const time: Decode = ({ view, starts, stride, rows }, field, column, stra
   column.rows = row;
 };
 
-const halves = (value: bigint): { readonly high: number; readonly low: number } => ({
-  high: Number(BigInt.asIntN(32, value >> 32n)), low: Number(BigInt.asUintN(32, value)),
-});
 const microsTo2000 = 946_684_800_000_000n;
-const { high: epochHigh, low: epochLow } = halves(microsTo2000);
+const { high: epochHigh, low: epochLow } = halvesOf(microsTo2000);
 /** What readers hold, in microseconds since 2000: from 0001-01-01 to below the one that is their infinity. */
-const first = halves(-62_135_596_800_000_000n - microsTo2000);
-const last = halves(2n ** 63n - 2n - microsTo2000);
+const first = halvesOf(-62_135_596_800_000_000n - microsTo2000);
+const last = halvesOf(2n ** 63n - 2n - microsTo2000);
 
 const timestampOf = (zone: string): Decode => ({ view, starts, stride, rows }, field, column, stray) => {
   column.reserve(rows, 8 * rows);

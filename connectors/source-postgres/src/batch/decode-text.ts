@@ -1,5 +1,6 @@
 /** What is some bytes: text, JSON, bytea; and uuid, which becomes text. */
 import type { Column } from '@tapline/sdk/batch';
+import { hexPairs } from '../hex-pairs.js';
 import type { Decode, Fields } from './fields.js';
 
 /** Up to here a loop is done before a call has begun. */
@@ -63,11 +64,6 @@ export const bytes: Decode = bytesFrom(0);
 /** Behind a byte that tells the version of the form. */
 export const jsonb: Decode = bytesFrom(1);
 
-/** Two hex digits by the value of a byte. */
-const hexPairs = Uint16Array.from({ length: 256 }, (_, byte) => {
-  const [first, second] = byte.toString(16).padStart(2, '0');
-  return (first!.charCodeAt(0) << 8) | second!.charCodeAt(0);
-});
 const uuidLength = 36;
 const dash = 0x2d;
 

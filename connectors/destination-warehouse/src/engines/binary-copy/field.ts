@@ -16,6 +16,32 @@ export class NotAsItIs extends Error {
   override name = 'NotAsItIs';
 }
 
+/**
+ * Where the next value of `width` bytes begins. Where the column's values end there is no further one: a file that says otherwise is not what
+ * it seems.
+ */
+export function fixedValues({ start, end }: FieldValues, width: number): () => number {
+  let next = start;
+  return () => {
+    const at = next;
+    next += width;
+    if (next > end) throw new NotAsItIs();
+    return at;
+  };
+}
+
+/** Where the next value of a length of its own begins: that stands before it, in four bytes, the least significant first. */
+export function sizedValues({ memory, start, end }: FieldValues): () => number {
+  let next = start;
+  return () => {
+    const from = next + 4;
+    if (from > end) throw new NotAsItIs();
+    next = from + memory.view.getUint32(from - 4, true);
+    if (next > end) throw new NotAsItIs();
+    return from;
+  };
+}
+
 /** `validity`: a bit a row, set where there is a value. */
 export function nullable(memory: CopyMemory, validity: Uint8Array, field: Field): Field {
   let row = 0;

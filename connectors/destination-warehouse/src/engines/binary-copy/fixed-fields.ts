@@ -1,16 +1,5 @@
 /** Values of a fixed size. PostgreSQL has the most significant byte first, and counts time from 2000-01-01. */
-import { NotAsItIs, type Field, type FieldValues } from './field.js';
-
-/** Where the column's values end there is no further one: a file that says otherwise is not what it seems. */
-function within({ start, end }: FieldValues, width: number): () => number {
-  let next = start;
-  return () => {
-    const at = next;
-    next += width;
-    if (next > end) throw new NotAsItIs();
-    return at;
-  };
-}
+import { fixedValues, NotAsItIs, type Field, type FieldValues } from './field.js';
 
 export function boolean({ memory, start, end }: FieldValues): Field {
   let bit = 8 * start;
@@ -25,7 +14,7 @@ export function boolean({ memory, start, end }: FieldValues): Field {
 
 export function int16(values: FieldValues): Field {
   const { memory } = values;
-  const next = within(values, 4);
+  const next = fixedValues(values, 4);
   return (at) => {
     const value = memory.view.getInt32(next(), true);
     if (value !== (value << 16) >> 16) throw new NotAsItIs();
@@ -37,7 +26,7 @@ export function int16(values: FieldValues): Field {
 
 export function fourBytes(values: FieldValues): Field {
   const { memory } = values;
-  const next = within(values, 4);
+  const next = fixedValues(values, 4);
   return (at) => {
     memory.view.setInt32(at, 4);
     memory.view.setInt32(at + 4, memory.view.getInt32(next(), true));
@@ -47,7 +36,7 @@ export function fourBytes(values: FieldValues): Field {
 
 export function eightBytes(values: FieldValues): Field {
   const { memory } = values;
-  const next = within(values, 8);
+  const next = fixedValues(values, 8);
   return (at) => {
     const from = next();
     memory.view.setInt32(at, 8);
@@ -65,7 +54,7 @@ const lastDay = 0x7fffffff - 1;
 
 export function date(values: FieldValues): Field {
   const { memory } = values;
-  const next = within(values, 4);
+  const next = fixedValues(values, 4);
   return (at) => {
     const day = memory.view.getInt32(next(), true);
     if (day < firstDay || day > lastDay) throw new NotAsItIs();
@@ -80,7 +69,7 @@ const microsOfDay = 86_400_000_000;
 
 export function time(values: FieldValues): Field {
   const { memory } = values;
-  const next = within(values, 8);
+  const next = fixedValues(values, 8);
   return (at) => {
     const from = next();
     const [low, high] = [memory.view.getUint32(from, true), memory.view.getInt32(from + 4, true)];
@@ -98,7 +87,7 @@ const firstMicro = halvesOf(-62_135_596_800_000_000n);
 
 export function timestamp(values: FieldValues): Field {
   const { memory } = values;
-  const next = within(values, 8);
+  const next = fixedValues(values, 8);
   return (at) => {
     const from = next();
     const [low, high] = [memory.view.getUint32(from, true), memory.view.getInt32(from + 4, true)];

@@ -4,7 +4,7 @@
  * https://github.com/postgres/postgres/blob/master/src/backend/utils/adt/numeric.c (numeric_recv)
  */
 import type { CopyMemory } from './memory.js';
-import { NotAsItIs, type Field, type FieldValues } from './field.js';
+import { fixedValues, NotAsItIs, sizedValues, type Field, type FieldValues } from './field.js';
 
 const negative = 0x4000;
 const powers = [1, 10, 100, 1000];
@@ -19,12 +19,11 @@ export function decimal(precision: number, scale: number): (values: FieldValues)
   const last = scale % 4;
   const fraction = Math.ceil(scale / 4);
 
-  return ({ memory, start, end }) => {
-    let next = start;
+  return (values) => {
+    const { memory } = values;
+    const next = fixedValues(values, width);
     return (at) => {
-      const from = next;
-      next += width;
-      if (next > end) throw new NotAsItIs();
+      const from = next();
       const { view } = memory;
       let value: number;
       if (width === 4) value = view.getInt32(from, true);
@@ -81,14 +80,12 @@ function writeReversed(memory: CopyMemory, at: number, { count, weight, isNegati
 }
 
 /** numeric without bounds, out of plain digits. */
-export function numericOfText({ memory, start, end }: FieldValues): Field {
-  let next = start;
+export function numericOfText(values: FieldValues): Field {
+  const { memory } = values;
+  const next = sizedValues(values);
   return (at) => {
-    if (next + 4 > end) throw new NotAsItIs();
-    const from = next + 4;
-    const stop = from + memory.view.getUint32(next, true);
-    next = stop;
-    if (stop > end) throw new NotAsItIs();
+    const from = next();
+    const stop = from + memory.view.getUint32(from - 4, true);
     memory.reserve(at, 32 + stop - from);
     return writePlain(memory, at, from, stop);
   };

@@ -1,6 +1,7 @@
 /** What every row has of its own: its order, and the id that is made of it. */
-import { NotAsItIs, type Field, type FieldValues } from './field.js';
+import type { Field, FieldValues } from './field.js';
 import type { CopyMemory } from './memory.js';
+import { text } from './text-fields.js';
 
 /** A field of each; both are of the same row when both were asked once. */
 export interface OrderFields {
@@ -10,23 +11,7 @@ export interface OrderFields {
 
 /** The order lies in the file. */
 export function givenOrder(values: FieldValues, rawIdPrefix: string): OrderFields {
-  return { order: prefixed(values, Buffer.alloc(0)), rawId: prefixed(values, Buffer.from(rawIdPrefix)) };
-}
-
-function prefixed({ memory, start, end }: FieldValues, prefix: Buffer): Field {
-  let next = start;
-  return (at) => {
-    if (next + 4 > end) throw new NotAsItIs();
-    const length = memory.view.getUint32(next, true);
-    const from = next + 4;
-    next = from + length;
-    if (next > end) throw new NotAsItIs();
-    memory.reserve(at, 4 + prefix.length + length);
-    memory.view.setInt32(at, prefix.length + length);
-    for (let i = 0; i < prefix.length; i++) memory.bytes[at + 4 + i] = prefix[i]!;
-    memory.bytes.copyWithin(at + 4 + prefix.length, from, next);
-    return at + 4 + prefix.length + length;
-  };
+  return { order: text(values), rawId: text(values, [...Buffer.from(rawIdPrefix)]) };
 }
 
 /** `prefix` and 16 hex digits that count from `first`. */

@@ -1,26 +1,23 @@
 /** Values that have a length of their own: in a batch file it comes first, four bytes, the least significant first. */
-import { NotAsItIs, type Field, type FieldValues } from './field.js';
+import { NotAsItIs, sizedValues, type Field, type FieldValues } from './field.js';
 
 /** Up to here a loop is faster than the call. */
 const copiedByFours = 32;
 
-/** Copies the next value behind its length. `before`: bytes that come first, fewer than a reserve's slack. */
+/** Copies the next value behind its length. `before`: bytes that come first, a few of them. */
 export function text(values: FieldValues, before: readonly number[] = []): Field {
-  const { memory, end } = values;
+  const { memory } = values;
+  const next = sizedValues(values);
   const head = 4 + before.length;
-  let next = values.start;
   return (at) => {
-    if (next + 4 > end) throw new NotAsItIs();
-    const length = memory.view.getUint32(next, true);
-    const from = next + 4;
-    next = from + length;
-    if (next > end) throw new NotAsItIs();
+    const from = next();
+    const length = memory.view.getUint32(from - 4, true);
     memory.reserve(at, head + length);
-    const { view } = memory;
+    const { bytes, view } = memory;
     view.setInt32(at, length + before.length);
-    for (let i = 0; i < before.length; i++) memory.bytes[at + 4 + i] = before[i]!;
+    for (let i = 0; i < before.length; i++) bytes[at + 4 + i] = before[i]!;
     const to = at + head;
-    if (length > copiedByFours) memory.bytes.copyWithin(to, from, next);
+    if (length > copiedByFours) bytes.copyWithin(to, from, from + length);
     else for (let i = 0; i < length; i += 4) view.setInt32(to + i, view.getInt32(from + i));
     return to + length;
   };
@@ -36,12 +33,11 @@ for (let i = 0; i < 16; i++) for (const digit of [i.toString(16), i.toString(16)
 
 /** As PostgreSQL prints them; it reads other spellings, too. */
 export function uuid(values: FieldValues): Field {
-  const { memory, end } = values;
-  let next = values.start;
+  const { memory } = values;
+  const next = sizedValues(values);
   return (at) => {
-    const from = next + 4;
-    next = from + uuidLength;
-    if (next > end || memory.view.getUint32(from - 4, true) !== uuidLength) throw new NotAsItIs();
+    const from = next();
+    if (memory.view.getUint32(from - 4, true) !== uuidLength) throw new NotAsItIs();
     const { bytes } = memory;
     memory.view.setInt32(at, 16);
     let to = at + 4;

@@ -1,7 +1,9 @@
 /** The columns of one batch of changes: the table's own, and what every change has beside them. */
 import { Column } from '@tapline/sdk/batch';
 import { strayColumn, Strays } from '../../batch/strays.js';
-import type { Halves, TransactionMark } from '../decode/transaction-mark.js';
+import type { Halves } from '../../halves.js';
+import { hexPairs } from '../../hex-pairs.js';
+import type { TransactionMark } from '../decode/transaction-mark.js';
 import { append } from './decode-texts.js';
 import type { ChangeForm } from './forms.js';
 
@@ -87,19 +89,13 @@ function pushLong(column: Column, { high, low }: Halves): void {
 }
 
 const orderLength = 32;
-/** Two digits by the value of a byte, in the order in which they are written. */
-const pairs = Uint16Array.from({ length: 256 }, (_, byte) => {
-  const [first, second] = byte.toString(16).padStart(2, '0');
-  return (first!.charCodeAt(0) << 8) | second!.charCodeAt(0);
-});
-
 /** `prefix`: the digits of the commit's position, as four integers. */
 function pushOrder(column: Column, prefix: Int32Array, sequence: number): void {
   column.reserve(1, 4 + orderLength);
   const { view } = column;
   let at = column.used;
   view.setInt32(at, orderLength, true);
-  for (let i = 0; i < 4; i++) view.setInt32((at += 4), prefix[i]!, true);
+  for (let i = 0; i < 4; i++) view.setInt32((at += 4), prefix[i]!);
   at += 4;
   at = pushDigits(view, at, Math.floor(sequence / 0x1_0000_0000));
   column.used = pushDigits(view, at, sequence);
@@ -108,9 +104,9 @@ function pushOrder(column: Column, prefix: Int32Array, sequence: number): void {
 
 /** The lower 32 bits, in 8 digits. */
 function pushDigits(view: DataView, at: number, value: number): number {
-  view.setUint16(at, pairs[value >>> 24]!);
-  view.setUint16(at + 2, pairs[(value >>> 16) & 255]!);
-  view.setUint16(at + 4, pairs[(value >>> 8) & 255]!);
-  view.setUint16(at + 6, pairs[value & 255]!);
+  view.setUint16(at, hexPairs[value >>> 24]!);
+  view.setUint16(at + 2, hexPairs[(value >>> 16) & 255]!);
+  view.setUint16(at + 4, hexPairs[(value >>> 8) & 255]!);
+  view.setUint16(at + 6, hexPairs[value & 255]!);
   return at + 8;
 }

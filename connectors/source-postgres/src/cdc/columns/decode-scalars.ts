@@ -1,34 +1,16 @@
 /** Booleans, numbers and bytes of the log's text into columns. What a column has no place for goes beside it as the text of a line. */
+import { booleanOf } from '../../batch/decode-fixed.js';
 import type { Decode } from '../../batch/fields.js';
 
 const MINUS = 0x2d;
 const POINT = 0x2e;
 const ZERO = 0x30;
-const TRUE = 0x74;
 const twoTo32 = 4_294_967_296;
 /** So many decimal digits a double holds exactly. */
 const exactDigits = 15;
 
-export const boolean: Decode = ({ bytes, starts, stride, rows }, field, column) => {
-  column.reserve(rows, (rows >> 3) + 1);
-  const out = column.bytes;
-  let count = column.rows - column.nulls;
-  let row = column.rows;
-  for (let i = field, end = rows * stride; i < end; i += stride, row++) {
-    const at = starts[i]!;
-    if (at < 0) {
-      column.setNull(row);
-      continue;
-    }
-    const value = bytes[at] === TRUE ? 1 : 0;
-    const bit = count & 7;
-    if (bit === 0) out[count >> 3] = value;
-    else out[count >> 3]! |= value << bit;
-    count++;
-  }
-  column.used = (count + 7) >> 3;
-  column.rows = row;
-};
+/** `t` or `f`. */
+export const boolean: Decode = booleanOf(0x74);
 
 /** int2 and int4. */
 export const int32: Decode = ({ bytes, view, starts, stride, rows }, field, column) => {

@@ -1,10 +1,6 @@
 /** What all rows of a transaction end with, rendered once. */
-
-/** 64 bits as two numbers: an integer of that size would be an object. */
-export interface Halves {
-  readonly high: number;
-  readonly low: number;
-}
+import { halvesOf, type Halves } from '../../halves.js';
+import { hexPairs } from '../../hex-pairs.js';
 
 export interface MarkHalves {
   readonly lsn: Halves;
@@ -14,30 +10,15 @@ export interface MarkHalves {
   readonly order: Int32Array;
 }
 
-const twoTo32 = 4_294_967_296;
-
-function halvesOf(value: bigint): Halves {
-  const number = Number(value);
-  if (!Number.isSafeInteger(number)) return { high: Number(value >> 32n), low: Number(value & 0xffff_ffffn) };
-  const high = Math.floor(number / twoTo32);
-  return { high, low: number - high * twoTo32 };
-}
-
 function digitsOf({ high, low }: Halves): Int32Array {
   const digits = new Int32Array(4);
   for (let i = 0; i < 4; i++) {
     const part = i < 2 ? high : low;
     const shift = i % 2 === 0 ? 16 : 0;
-    digits[i] = pairs[(part >>> (shift + 8)) & 255]! | (pairs[(part >>> shift) & 255]! << 16);
+    digits[i] = (hexPairs[(part >>> (shift + 8)) & 255]! << 16) | hexPairs[(part >>> shift) & 255]!;
   }
   return digits;
 }
-
-/** Two digits by the value of a byte, the first of them in the lower byte. */
-const pairs = Uint16Array.from({ length: 256 }, (_, byte) => {
-  const [first, second] = byte.toString(16).padStart(2, '0');
-  return first!.charCodeAt(0) | (second!.charCodeAt(0) << 8);
-});
 
 /** From the comma or not before `"_ab_cdc_lsn"` up to the sequence number, and what comes after that. */
 export class TransactionMark {
