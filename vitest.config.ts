@@ -9,6 +9,7 @@ const alias = [
   { find: /^@tapline\/test\/shared$/, replacement: path('test/services/shared.ts') },
   { find: /^@tapline\/test\/digested$/, replacement: path('test/harness/digested.ts') },
   { find: /^@tapline\/test\/everyday$/, replacement: path('test/harness/everyday.ts') },
+  { find: /^@tapline\/test\/batch-columns$/, replacement: path('test/harness/batch-columns.ts') },
 ];
 
 const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', 'examples/*/src/**', 'test/**'];
@@ -21,7 +22,8 @@ const whole = [...endToEnd, ...alone];
 
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // They wait for each other's processes more than they compute: two at a time leave a fifth of two cores idle.
+    maxWorkers: 3,
     reporters: ['default'],
     projects: [
       {
@@ -53,8 +55,6 @@ export default defineConfig({
           globalSetup: ['test/services/global-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          // They wait for each other's processes more than they compute: two at a time leave a fifth of two cores idle.
-          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

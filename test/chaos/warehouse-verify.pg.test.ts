@@ -1,5 +1,6 @@
 /** The checks of warehouses hold against themselves: what the source did is flawless, and every flaw that is put in is told. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { byTurns } from '../harness/everyday.js';
 import { queryDuckdb } from '../harness/warehouse.js';
 import { testDatabase } from '../services/shared.js';
 import type { TestDatabase } from '../services/test-database.js';
@@ -64,7 +65,7 @@ async function check({ kind, form, upTo, flaw }: Given): Promise<string> {
 }
 
 describe('the check of the random load in a warehouse', () => {
-  test.each((['duckdb', 'postgres18'] as const).flatMap((kind) => forms.map((form) => ({ kind, form }))))('finds nothing wrong in $kind ($form) with what the source did, in the end and after any of its transactions', async (given) => {
+  test.each(byTurns((['duckdb', 'postgres18'] as const).flatMap((kind) => forms.map((form) => ({ kind, form }))), forms.length))('finds nothing wrong in $kind ($form) with what the source did, in the end and after any of its transactions', async (given) => {
     expect(load.tally.rollbacks).toBeGreaterThan(0);
     expect(await check(given)).toBe('');
     expect(await check({ ...given, upTo: Math.floor(trail.length / 2) })).toBe('');

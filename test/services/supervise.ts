@@ -28,7 +28,8 @@ export interface Supervised {
 /*
  * The server is the child of a shell that reads a pipe which only we hold. However we end (kill -9 too), the pipe ends, and the shell
  * stops the server and removes its directory: no process stays behind. The shell has a session of its own, so that Ctrl-C and the killing
- * of our process group reach it only through the pipe. It writes to nothing that can break.
+ * of our process group reach it only through the pipe. It writes to nothing that can break. It ends last: whoever has seen its end finds
+ * nothing of it left.
  */
 const script = `
 dir=$1; keep=$2; signal=$3; shift 3
@@ -49,6 +50,7 @@ echo $pid >"$dir/pid.new" && mv "$dir/pid.new" "$dir/pid"
 wait $pid
 code=$?
 if [ -e "$dir/stopped" ]; then rm -f "$dir/stopped"; [ "$keep" = keep ] || rm -rf "$dir"; else kill $watch; fi
+wait $watch
 exit $code
 `;
 

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { byTurns } from '@tapline/test/everyday';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { SyncSummary } from '../types.js';
 import { fast, folder, leftovers, linesOf, planOf, sync, upTo, visible, type Given } from './fixtures/syncs.js';
@@ -47,9 +48,12 @@ function isRunning(pid: number): boolean {
 }
 
 const points = ['runner.before_save', 'runner.after_save', 'runner.before_ack', 'runner.after_ack', 'runner.after_end', 'runner.after_complete'];
+const modes = [['incremental', 'append'], ['full_refresh', 'overwrite']] as const;
+/** Every point in one mode, then every point in the other. */
+const cases = [0, 1].flatMap((turn) => points.map((point, i) => [point, ...modes[(i + turn) % 2]!] as const));
 
 describe('kill -9 of the runner', () => {
-  test.each(points.flatMap((point) => [[point, 'incremental', 'append'], [point, 'full_refresh', 'overwrite']] as const))(
+  test.each(byTurns(cases, points.length))(
     'at %s (%s): after one more run every row is there once', async (point, mode, write) => {
       const path = folder();
       const given: Given = {
