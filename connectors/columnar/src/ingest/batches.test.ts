@@ -29,7 +29,10 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 const properties = { id: { type: 'integer', tapline_type: 'int64' }, note: { type: 'string', tapline_type: 'text' } };
-const configured = (name: string): ConfiguredStream => ({ stream: { name, json_schema: { properties } }, sync_mode: 'incremental', destination_sync_mode: 'append' });
+/** Rows of a stream that is called `ordered` carry their order. */
+const configured = (name: string): ConfiguredStream => ({
+  stream: { name, json_schema: { properties: name === 'ordered' ? { ...properties, _tapline_order: { type: 'string', tapline_type: 'text' } } : properties } }, sync_mode: 'incremental', destination_sync_mode: 'append',
+});
 
 /** A destination that runs, and the folder as a source sees it, with its credit. */
 function start({ streams = ['a', 'b'], maxBytes = 1 << 20, options = {} }: { readonly streams?: readonly string[]; readonly maxBytes?: number; readonly options?: Partial<ColumnarOptions> } = {}) {
@@ -45,9 +48,9 @@ function start({ streams = ['a', 'b'], maxBytes = 1 << 20, options = {} }: { rea
   return {
     done, send,
     /** Waits for credit, as a source does. */
-    async batch(stream: string, ids: readonly number[], note = 'x'): Promise<void> {
-      const parts = parquetFile([integers(ids), texts(ids.map(() => note))], ids.length);
-      send(line(stream, { ...(await files.write(parts)), rows: ids.length }));
+    async batch(stream: string, ids: readonly number[], note = 'x', order?: (id: number) => string): Promise<void> {
+      const parts = parquetFile([integers(ids), texts(ids.map(() => note)), ...(order ? [texts(ids.map(order))] : [])], ids.length);
+      send(line(stream, { ...(await files.write(parts)), rows: ids.length, ...(order && { columns: ['id', 'note', '_tapline_order'] }) }));
     },
     end: () => {
       input.end();
@@ -78,6 +81,25 @@ describe('batches', () => {
     expect(sink.calls.filter((call) => call.startsWith('stage')).sort()).toEqual(['stage a 1', 'stage a 1', 'stage a 3']);
     expect(logged.join()).toMatch(/a: 1 records/);
     expect(await readdir(folder)).toHaveLength(1);
+  });
+
+  it('that come by turns with lines gather in one file of each kind where rows carry their order, up to each state', async () => {
+    const destination = start({ streams: ['ordered'] });
+    const order = (id: number): string => String(id).padStart(16, '0');
+    const turn = async (id: number): Promise<void> => {
+      destination.send(record('ordered', id).replace('"note"', `"_tapline_order":"${order(id)}","note"`));
+      await destination.batch('ordered', [id + 1, id + 2], 'x', order);
+    };
+    for (const id of [1, 4, 7]) await turn(id);
+    destination.send(state('ordered', 1));
+    await turn(10);
+    destination.send(state('ordered', 2));
+    await turn(13);
+    await destination.end();
+    const rows = await readAll(sink.committed('ordered'));
+    expect(rows.map((row) => Number(row['id'])).sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, n) => n + 1));
+    for (const row of rows) expect([row['_tapline_order'], String(row['_airbyte_raw_id']).endsWith(String(row['_tapline_order']))]).toEqual([order(Number(row['id'])), true]);
+    expect(sink.calls.filter((call) => call.startsWith('stage')).sort()).toEqual(['stage ordered 4', 'stage ordered 8']);
   });
 
   it('of a table without any state are converted as they come, and committed when it is complete', async () => {

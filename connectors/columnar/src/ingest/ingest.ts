@@ -181,7 +181,10 @@ export class Ingest {
   /** Full spools that no STATE will divide need not wait for their commit. They get their places in their order: one that a new schema ended has none yet. */
   #convertEarly(lane: Lane): void {
     for (const spool of lane.spools) {
-      if (!spool.full) break;
+      if (!spool.full) {
+        if (spool.schema.plan.ownOrder) continue;
+        break;
+      }
       lane.place(spool, this.#seq);
       if (spool.pure) this.#watch(this.#stager.start(spool, lane, true));
     }

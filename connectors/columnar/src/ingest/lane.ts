@@ -33,7 +33,7 @@ export class Lane {
   schema: StreamSchema;
   partition: Partition | undefined;
   generation: number;
-  /** In order; the last one may still take lines. */
+  /** In order; the last one may still take rows, and where rows carry their order the last one of each kind. */
   spools: Spool[] = [];
   /** Records since the last STATE that was about this stream alone. */
   sinceState = 0;
@@ -88,12 +88,9 @@ export class Lane {
 
   /** Returns the spool if it is full now. */
   append(bytes: Buffer, lines: number, longestLine: number, path: () => string, limit: ChunkLimit): Spool | undefined {
-    const last = this.#open();
-    const spool = last instanceof LineSpool ? last : new LineSpool({ ...this.#origin, path: path() });
-    if (spool !== last) {
-      this.#end();
-      this.spools.push(spool);
-    }
+    const open = this.#open((one) => one instanceof LineSpool) as LineSpool | undefined;
+    const spool = open ?? new LineSpool({ ...this.#origin, path: path() });
+    if (!open) this.#push(spool);
     spool.append(bytes, lines, longestLine);
     this.#grown(spool, lines, limit);
     return spool.full ? spool : undefined;
@@ -101,12 +98,9 @@ export class Lane {
 
   /** Returns its spool, which may be full now. `columns`: field of each column of the file. */
   appendBatch(file: BatchFile, columns: readonly string[], limit: ChunkLimit): BatchSpool {
-    const last = this.#open();
-    const spool = last instanceof BatchSpool && last.has(columns) ? last : new BatchSpool({ ...this.#origin, columns });
-    if (spool !== last) {
-      this.#end();
-      this.spools.push(spool);
-    }
+    const open = this.#open((one) => one instanceof BatchSpool && one.has(columns)) as BatchSpool | undefined;
+    const spool = open ?? new BatchSpool({ ...this.#origin, columns });
+    if (!open) this.#push(spool);
     spool.append(file);
     this.#grown(spool, file.rows, limit);
     return spool;
@@ -166,10 +160,18 @@ export class Lane {
     return { schema: this.schema, generation: this.generation, firstLine: this.#records + 1, partial: this.#options.partial ?? false };
   }
 
-  /** That may still take rows. */
-  #open(): Spool | undefined {
-    const last = this.spools.at(-1);
-    return last?.full ? undefined : last;
+  /** That may still take rows of its kind. */
+  #open(isOfKind: (spool: Spool) => boolean): Spool | undefined {
+    return this.spools.findLast((spool) => !spool.full && isOfKind(spool));
+  }
+
+  /**
+   * Rows that are told in the order of their spools wait in one at a time. Where each carries its order, lines and batches that come by turns, as
+   * small and large transactions do, gather in one spool of each kind: else each turn would be a file of its own.
+   */
+  #push(spool: Spool): void {
+    for (const other of this.spools) if (!this.schema.plan.ownOrder || kindOf(other) === kindOf(spool)) other.full = true;
+    this.spools.push(spool);
   }
 
   #grown(spool: Spool, rows: number, limit: ChunkLimit): void {
@@ -179,8 +181,7 @@ export class Lane {
   }
 
   #end(): void {
-    const last = this.spools.at(-1);
-    if (last) last.full = true;
+    for (const spool of this.spools) spool.full = true;
   }
 }
 
