@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 // Binaries.
-const external = [/^@duckdb\/node-bindings/, /^pg-native$/];
+const external = [/^@duckdb\/node-bindings/, /^@toondepauw\/node-zstd/, /^pg-native$/];
 /** Whatever else decides what is in a bundle. */
 const ingredients = [join(root, 'pnpm-lock.yaml'), fileURLToPath(import.meta.url)];
 

@@ -42,8 +42,10 @@ export class BatchConverter {
   }
 
   async convert(request: ConvertRequest<SpooledBatches>): Promise<ConvertedFile[]> {
-    const { stream, partition, input: { files } } = request;
-    const { select, extra } = await this.rows(request);
+    const { stream, plan, partition, input: { files } } = request;
+    const { select, extra, plain } = await this.rows(request);
+    const passed = plain && !partition && !this.#options.refuse ? await this.#options.writer.writePlain({ plan, plain, files }) : undefined;
+    if (passed) return [{ ...passed, extra }];
     const [rows, bytes] = [files.reduce((sum, file) => sum + file.rows, 0), files.reduce((sum, file) => sum + file.bytes, 0)];
     const named = files.length === 1 ? `the batch file ${files[0]!.name}` : `one of the batch files ${files[0]!.name} to ${files.at(-1)!.name}`;
     try {

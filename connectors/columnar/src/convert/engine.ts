@@ -69,6 +69,16 @@ export class Engine implements AsyncDisposable {
     }
   }
 
+  /** Work that needs no engine, as one of the conversions at a time. */
+  async inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    await this.#enter(1);
+    try {
+      return await work();
+    } finally {
+      this.#leave(1);
+    }
+  }
+
   /** As {@link run}, alone and with all the memory there is: for what did not fit. */
   runAlone(sql: string): Promise<Row[]> {
     return this.run(sql, Math.max(longLine + 1, Math.floor((memoryLimit() * 0.6 - this.#memory) / copiesOfLine)));

@@ -4,6 +4,11 @@ import { join, relative, sep } from 'node:path';
 import { copySql, type Compression } from './copy-sql.js';
 import { MemoryError, type Engine } from './engine.js';
 import { partitionKeys, type Partition } from './row-sql.js';
+import { lakeColumns } from '../plain-parquet/lake-columns.js';
+import { largestFile, writePlainParquet } from '../plain-parquet/write-plain-parquet.js';
+import { loadZstd, type Compress } from '../plain-parquet/zstd.js';
+import type { ColumnPlan } from './column-plan.js';
+import type { PlainRows } from './plain-rows.js';
 
 export interface ParquetWriterOptions {
   readonly engine: Engine;
@@ -25,6 +30,13 @@ export interface WriteInput {
   readonly longestRow: number;
 }
 
+export interface WritePlainInput {
+  readonly plan: ColumnPlan;
+  readonly plain: PlainRows;
+  /** Batch files, in order. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+}
+
 export interface WrittenFile {
   readonly path: string;
   readonly rows: number;
@@ -36,6 +48,7 @@ export interface WrittenFile {
 export class ParquetWriter {
   readonly #options: ParquetWriterOptions;
   #files = 0;
+  #zstd: Promise<Compress | undefined> | undefined;
 
   constructor(options: ParquetWriterOptions) {
     this.#options = options;
@@ -58,6 +71,20 @@ export class ParquetWriter {
       await rm(output, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  /** Without the engine. Undefined where it is needed, or the files are not what they seem; then nothing is left. */
+  async writePlain({ plan, plain, files }: WritePlainInput): Promise<WrittenFile | undefined> {
+    const { engine, directory, compression, readOnce = false, rowGroupBytes } = this.#options;
+    if (compression !== 'zstd' || readOnce || files.some((file) => file.bytes > largestFile)) return undefined;
+    // Where the library has no binary, the engine does it.
+    const compress = await (this.#zstd ??= loadZstd().catch(() => undefined));
+    if (!compress) return undefined;
+    await mkdir(directory, { recursive: true });
+    const path = join(directory, `${++this.#files}.parquet`);
+    const request = { columns: lakeColumns(plan, plain), plain, paths: files.map((file) => file.path), output: path, rowGroupBytes, compress };
+    const size = await engine.inTurn(() => writePlainParquet(request));
+    return size === undefined ? undefined : { path, rows: plain.files.reduce((sum, file) => sum + file.rows, 0), bytes: size, partition: '' };
   }
 }
 

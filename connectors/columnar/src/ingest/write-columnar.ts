@@ -28,9 +28,10 @@ export async function writeColumnar(request: WriteColumnarRequest): Promise<void
     await mkdir(options.stagingDirectory, { recursive: true });
     directory = await mkdtemp(join(options.stagingDirectory, 'tapline-'));
     await using engine = new Engine({ directory: join(directory, 'engine'), memoryBytes: options.memoryBytes, workers: options.workers });
-    // Somebody waits for what comes, or rows are sure to come, and go through it; in other runs there may be nothing to write.
+    // Somebody waits for what comes, or rows are sure to come, and go through it; in other runs there may be nothing to write, and most batches do without it.
     const refreshes = request.catalog.streams.some(({ sync_mode }) => sync_mode === 'full_refresh');
-    if (session?.continuous || (refreshes && !sink.stageBatches)) engine.warm();
+    const needsEngine = !sink.stageBatches && (!session?.batch || options.partition !== undefined);
+    if (session?.continuous || (refreshes && needsEngine)) engine.warm();
     const converter = new Converter({
       engine, log, directory: join(directory, 'parquet'), compression: options.compression ?? 'zstd', readOnce: options.readOnce,
       rowGroupBytes: limits.rowGroupBytes, refuse: options.refuse,

@@ -7,7 +7,7 @@ import { testDatabase } from '@tapline/test/shared';
 import type { TestDatabase } from '@tapline/test/services';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { PlainLoadColumn, PlainLoadRequest } from '../warehouse.js';
-import { columnOf, writeBatch, type BatchValue } from './binary-copy/batch-file.test.support.js';
+import { columnOf, writeBatch, type BatchValue } from '@tapline/test/batch-columns';
 import { failure, openTestWarehouse, type TestWarehouse } from './postgres.test.support.js';
 
 interface Kind {

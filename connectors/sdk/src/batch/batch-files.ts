@@ -104,10 +104,15 @@ export function writeError(dir: string, error: NodeJS.ErrnoException): Connector
 async function writeWhole(path: string, parts: readonly Uint8Array[]): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
-    for (let i = 0; i < parts.length; i += mostParts) await writeAll(file, parts.slice(i, i + mostParts));
+    await writeParts(file, parts);
   } finally {
     await file.close();
   }
+}
+
+/** One after another, where the file stands. */
+export async function writeParts(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  for (let i = 0; i < parts.length; i += mostParts) await writeAll(file, parts.slice(i, i + mostParts));
 }
 
 /** The system takes no more at once (IOV_MAX). */

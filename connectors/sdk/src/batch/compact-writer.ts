@@ -35,6 +35,14 @@ export class CompactWriter {
     this.#text(value);
   }
 
+  binary(id: number, value: Uint8Array): void {
+    this.#field(id, types.binary);
+    this.#varint(value.length);
+    this.#room(value.length);
+    this.#bytes.set(value, this.#at);
+    this.#at += value.length;
+  }
+
   struct(id: number, write: () => void): void {
     this.#field(id, types.struct);
     this.#struct(write);

@@ -5,9 +5,10 @@
  * and encode; of the format this needs so little that a page header and a footer by hand are less than what would call them.
  * https://parquet.apache.org/docs/file-format/
  */
-import { widthOf, type BatchType, type Column } from './column.js';
+import type { Column } from './column.js';
 import { CompactWriter } from './compact-writer.js';
-import { converted, encodings, fieldIds as ids, magic, physicalType, repetition, uncompressed } from './parquet-format.js';
+import { codecs, encodings, fieldIds as ids, magic, physicalType } from './parquet-format.js';
+import { writeSchemaElement } from './schema-element.js';
 
 interface Chunk {
   readonly name: string;
@@ -75,7 +76,7 @@ function footerOf(chunks: readonly Chunk[], rows: number): Buffer {
   const footer = new CompactWriter();
   footer.i32(ids.file.version, 1);
   footer.structList(ids.file.schema, [undefined, ...chunks], (chunk) => {
-    if (chunk) schemaElement(footer, chunk);
+    if (chunk) writeSchemaElement(footer, { name: chunk.name, type: chunk.column.type, optional: chunk.column.nulls > 0 });
     else {
       footer.text(ids.element.name, 'schema');
       footer.i32(ids.element.children, chunks.length);
@@ -89,7 +90,7 @@ function footerOf(chunks: readonly Chunk[], rows: number): Buffer {
         footer.i32(ids.column.type, physicalType(chunk.column.type));
         footer.i32List(ids.column.encodings, [encodings.plain, encodings.rle]);
         footer.textList(ids.column.path, [chunk.name]);
-        footer.i32(ids.column.codec, uncompressed);
+        footer.i32(ids.column.codec, codecs.uncompressed);
         footer.i64(ids.column.values, rows);
         footer.i64(ids.column.uncompressedBytes, chunk.bytes);
         footer.i64(ids.column.compressedBytes, chunk.bytes);
@@ -102,38 +103,4 @@ function footerOf(chunks: readonly Chunk[], rows: number): Buffer {
   footer.text(ids.file.createdBy, 'tapline');
   footer.stop();
   return footer.bytes;
-}
-
-function schemaElement(footer: CompactWriter, { name, column: { type, nulls } }: Chunk): void {
-  footer.i32(ids.element.type, physicalType(type));
-  if (type.kind === 'decimal' && widthOf(type) === 16) footer.i32(ids.element.length, 16);
-  footer.i32(ids.element.repetition, nulls > 0 ? repetition.optional : repetition.required);
-  footer.text(ids.element.name, name);
-  const convertedAs = convertedType(type);
-  if (convertedAs !== undefined) footer.i32(ids.element.converted, convertedAs);
-  if (type.kind === 'decimal') {
-    footer.i32(ids.element.scale, type.scale);
-    footer.i32(ids.element.precision, type.precision);
-  }
-  // Only the newer annotation tells local times from those in UTC.
-  if (type.kind === 'time') footer.struct(ids.element.logical, () => footer.struct(ids.logical.time, () => inMicros(footer, false)));
-  if (type.kind === 'timestamp') footer.struct(ids.element.logical, () => footer.struct(ids.logical.timestamp, () => inMicros(footer, false)));
-  if (type.kind === 'timestamptz') footer.struct(ids.element.logical, () => footer.struct(ids.logical.timestamp, () => inMicros(footer, true)));
-}
-
-function inMicros(footer: CompactWriter, utc: boolean): void {
-  footer.boolean(1, utc);
-  footer.struct(2, () => footer.struct(2, () => {}));
-}
-
-function convertedType(type: BatchType): number | undefined {
-  switch (type.kind) {
-    case 'int': return type.bits === 16 ? converted.int16 : undefined;
-    case 'decimal': return converted.decimal;
-    case 'date': return converted.date;
-    // These say "in UTC", so they stand only where that is so.
-    case 'timestamptz': return converted.timestampMicros;
-    case 'text': return converted.utf8;
-    default: return undefined;
-  }
 }

@@ -26,6 +26,8 @@ export interface PlainForm {
 export interface PlainValues {
   /** A bit a row, set where it has a value; undefined = all have one. */
   readonly validity: Uint8Array | undefined;
+  /** Where the page begins behind its header: with the levels, where a row may have no value. */
+  readonly body: number;
   /** Where they begin and end in the file. */
   readonly start: number;
   readonly end: number;
@@ -45,7 +47,7 @@ export async function plainForm(path: string): Promise<PlainForm | undefined> {
     const length = tail.readUInt32LE(tail.length - 8);
     if (length > size - 2 * magic.length - 4) return undefined;
     if (length + 8 > tail.length) tail = await readAt(size - length - 8, length + 8);
-    return formOf(tail.subarray(tail.length - 8 - length, tail.length - 8), size - 8 - length);
+    return formAtEnd(tail, length, size);
   } finally {
     await file.close();
   }
@@ -56,6 +58,18 @@ export async function plainForm(path: string): Promise<PlainForm | undefined> {
     return bytes;
   }
 }
+
+/** The same of a file that was read. */
+export function plainFormIn(bytes: Buffer): PlainForm | undefined {
+  const size = bytes.length;
+  if (size < 2 * magic.length + 4 || !bytes.subarray(-magic.length).equals(magic)) return undefined;
+  const length = bytes.readUInt32LE(size - 8);
+  return length > size - 2 * magic.length - 4 ? undefined : formAtEnd(bytes, length, size);
+}
+
+/** `tail`: of a file of `size` bytes, at least its footer and what is behind it. */
+const formAtEnd = (tail: Buffer, length: number, size: number): PlainForm | undefined =>
+  formOf(tail.subarray(tail.length - 8 - length, tail.length - 8), size - 8 - length);
 
 /** `end`: where the pages end. */
 function formOf(footer: Buffer, end: number): PlainForm | undefined {
@@ -138,7 +152,7 @@ export function plainValues(bytes: Buffer, column: PlainColumn, rows: number): P
     const header = struct.get(ids.page.data);
     if (number(struct.get(ids.page.type)) !== 0 || !isStruct(header) || body + number(struct.get(ids.page.bytes)) !== end) return undefined;
     if (number(header.get(1)) !== rows || number(header.get(2)) !== encodings.plain) return undefined;
-    return column.nullable ? nullableValues(bytes, body, end, rows) : { validity: undefined, start: body, end };
+    return column.nullable ? nullableValues(bytes, body, end, rows) : { validity: undefined, body, start: body, end };
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
@@ -157,7 +171,7 @@ function nullableValues(bytes: Buffer, at: number, end: number, rows: number): P
   }
   const length = (rows + 7) >> 3;
   if (run !== 2 * length + 1 || start - from !== length || start > end) return undefined;
-  return { validity: bytes.subarray(from, start), start, end };
+  return { validity: bytes.subarray(from, start), body: at, start, end };
 }
 
 const isStruct = (value: Value | undefined): value is Struct => value instanceof Map;
