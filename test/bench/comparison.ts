@@ -1,4 +1,5 @@
 /** Several ways to do one thing, measured in one run, and what is printed and kept of it. */
+import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { medianOf, watchMemory, type Measured, type Median } from './measure.js';
 import { megabytes, ratio, seconds, withoutOutput } from './report.js';
@@ -25,6 +26,8 @@ export async function takeTurns(contestants: Contestants, { repetitions, warm = 
     watchMemory(!warm || round === 0);
     for (const [name, { prepare, run }] of Object.entries(contestants)) {
       await prepare?.();
+      // What the one before has written, or its server, goes to the disk now, not while this one is timed.
+      execFileSync('sync');
       const measured = await run();
       if (round > 0) runs[name]!.push({ ...measured, ...watched[name] });
       else watched[name] = { peakRssBytes: measured.peakRssBytes, peakPssBytes: measured.peakPssBytes, atPeak: measured.atPeak, cpuOf: measured.cpuOf };
