@@ -5,6 +5,7 @@ import { copySql, type Compression } from './copy-sql.js';
 import { MemoryError, type Engine } from './engine.js';
 import { partitionKeys, type Partition } from './row-sql.js';
 import { lakeColumns } from '../plain-parquet/lake-columns.js';
+import { Memory } from '../plain-parquet/memory.js';
 import { largestFile, writePlainParquet } from '../plain-parquet/write-plain-parquet.js';
 import { loadZstd, type Compress } from '../plain-parquet/zstd.js';
 import type { ColumnPlan } from './column-plan.js';
@@ -49,6 +50,7 @@ export class ParquetWriter {
   readonly #options: ParquetWriterOptions;
   #files = 0;
   #zstd: Promise<Compress | undefined> | undefined;
+  readonly #memory = new Memory();
 
   constructor(options: ParquetWriterOptions) {
     this.#options = options;
@@ -82,7 +84,7 @@ export class ParquetWriter {
     if (!compress) return undefined;
     await mkdir(directory, { recursive: true });
     const path = join(directory, `${++this.#files}.parquet`);
-    const request = { columns: lakeColumns(plan, plain), plain, paths: files.map((file) => file.path), output: path, rowGroupBytes, compress };
+    const request = { columns: lakeColumns(plan, plain), plain, paths: files.map((file) => file.path), output: path, rowGroupBytes, compress, memory: this.#memory };
     const size = await engine.inTurn(() => writePlainParquet(request));
     return size === undefined ? undefined : { path, rows: plain.files.reduce((sum, file) => sum + file.rows, 0), bytes: size, partition: '' };
   }

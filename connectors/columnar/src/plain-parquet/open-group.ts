@@ -39,6 +39,7 @@ export class OpenGroup {
     const values = rowValues(this.#columns, file);
     if (!values) return false;
     await this.#put(values.map((one, i) => (one ? this.#chunks[i]!.maker.add(one) : [])));
+    for (const one of values) if (one?.isTaken) file.memory.give(one.bytes);
     this.#files.push({ rows: file.form.rows, number });
     this.rawBytes += file.bytes.length;
     return true;

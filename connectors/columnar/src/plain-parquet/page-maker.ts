@@ -22,7 +22,7 @@ export class PageMaker {
   add(values: RowValues): Page[] {
     const bytes = values.bytes.length - values.start;
     if (bytes >= largeBytes) return [...this.rest(), asItLies(values)];
-    this.#waiting.push(values);
+    this.#waiting.push(copied(values));
     this.#bytes += bytes;
     return this.#bytes >= pageBytes ? this.rest() : [];
   }
@@ -35,6 +35,13 @@ export class PageMaker {
     this.#bytes = 0;
     return [waiting.length === 1 ? asItLies(waiting[0]!) : together(waiting, this.#type)];
   }
+}
+
+/** On its own: the file's memory is needed for the next one. */
+function copied(values: RowValues): RowValues {
+  const from = values.body ?? values.start;
+  const bytes = Buffer.from(values.bytes.subarray(from));
+  return { ...values, bytes, start: values.start - from, body: values.body && 0, validity: values.validity && Buffer.from(values.validity) };
 }
 
 /** Without a copy: levels go where the header of its page was, which is longer. */

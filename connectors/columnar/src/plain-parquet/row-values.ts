@@ -3,6 +3,7 @@ import { plainValues, type BatchType, type PlainForm, type PlainValues } from '@
 import type { PlainRows } from '../convert/plain-rows.js';
 import { boundsOf, type Bounds } from './bounds.js';
 import type { StoredColumn } from './footer.js';
+import type { Memory } from './memory.js';
 import { countedTexts, prefixedTexts } from './order-values.js';
 import { areInRange, areWhole, nullsOf } from './whole-values.js';
 
@@ -24,8 +25,10 @@ export interface RowValues {
   readonly nulls: number;
   /** A bit a row, set where it has a value; undefined = all have one, or none has. */
   readonly validity: Uint8Array | undefined;
-  /** They lie in it from `start` on, to its end. What is before them is of no more use. */
+  /** They lie in it from `start` on, to its end. What is before them is of no more use. It is used for others once the file is done with. */
   readonly bytes: Buffer;
+  /** It is of the memory, not of the file. */
+  readonly isTaken: boolean;
   readonly start: number;
   /** Where their levels begin, if they lie right before them. */
   readonly body: number | undefined;
@@ -39,10 +42,12 @@ export interface FileRows {
   readonly plain: PlainRows;
   /** Number of its first row. */
   readonly firstRow: number;
+  /** Of which values are made that do not lie in the file. */
+  readonly memory: Memory;
 }
 
 /** For each column but the constant ones. Undefined where the file is not what it seems. */
-export function rowValues(columns: readonly LakeColumn[], { bytes, form, plain, firstRow }: FileRows): (RowValues | undefined)[] | undefined {
+export function rowValues(columns: readonly LakeColumn[], { bytes, form, plain, firstRow, memory }: FileRows): (RowValues | undefined)[] | undefined {
   const { rows } = form;
 
   const field = (type: BatchType, index: number): RowValues | undefined => {
@@ -52,14 +57,14 @@ export function rowValues(columns: readonly LakeColumn[], { bytes, form, plain, 
     const bounds = boundsOf(bytes, found, type);
     if (!areWhole(bytes, found, type, rows - nulls) || (bounds && !areInRange(bounds, type))) return undefined;
     const { start, end, validity } = found;
-    return { rows, nulls, validity, bytes: bytes.subarray(0, end), start, body: validity && found.body, bounds };
+    return { rows, nulls, validity, bytes: bytes.subarray(0, end), isTaken: false, start, body: validity && found.body, bounds };
   };
 
   const given = plain.order === undefined ? undefined : givenOrder(bytes, form, plain.order);
   if (plain.order !== undefined && !given) return undefined;
   const texts = (prefix: string): RowValues => {
-    const made = given ? prefixedTexts(bytes, given, prefix, rows, room) : countedTexts(prefix + plain.orderPrefix, firstRow, rows, room);
-    return { rows, nulls: 0, validity: undefined, bytes: made, start: room, body: undefined, bounds: given ? undefined : countedBounds(prefix + plain.orderPrefix, firstRow, rows) };
+    const made = given ? prefixedTexts(memory, bytes.subarray(given.start, given.end), prefix, rows, room) : countedTexts(memory, prefix + plain.orderPrefix, firstRow, rows, room);
+    return { rows, nulls: 0, validity: undefined, bytes: made, isTaken: true, start: room, body: undefined, bounds: given ? undefined : countedBounds(prefix + plain.orderPrefix, firstRow, rows) };
   };
 
   const all: (RowValues | undefined)[] = [];
@@ -68,7 +73,7 @@ export function rowValues(columns: readonly LakeColumn[], { bytes, form, plain, 
     if (value.kind === 'field') values = field(type, value.index);
     else if (value.kind === 'order') values = texts('');
     else if (value.kind === 'raw_id') values = texts(plain.rawIdPrefix);
-    else if (value.kind === 'null') values = { rows, nulls: rows, validity: undefined, bytes: nothing, start: 0, body: undefined, bounds: undefined };
+    else if (value.kind === 'null') values = { rows, nulls: rows, validity: undefined, bytes: nothing, isTaken: false, start: 0, body: undefined, bounds: undefined };
     if (!values && value.kind !== 'constant') return undefined;
     all.push(values);
   }

@@ -1,5 +1,5 @@
 /** Values of a batch file pass into the lake unread: that there are as many as there should be, each within its page, and text is text, is seen to first. */
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { widthOf, type BatchType, type PlainValues } from '@tapline/sdk/batch';
 import type { Bounds } from './bounds.js';
 
@@ -21,7 +21,8 @@ export function areWhole(bytes: Buffer, { start, end }: PlainValues, type: Batch
   if (type.kind === 'boolean') return end - start === (count + 7) >> 3;
   const width = widthOf(type);
   if (width > 0) return end - start === count * width;
-  return type.kind === 'text' ? areTexts(bytes, start, end, count) : areSized(bytes, start, end, count);
+  // Lengths below 128 are letters, too: of most columns one look tells that all is text.
+  return type.kind === 'bytes' || isAscii(bytes.subarray(start, end)) ? areSized(bytes, start, end, count) : areTexts(bytes, start, end, count);
 }
 
 /** What is stored in more bytes than it needs is what its type says. */

@@ -6,6 +6,7 @@ import { open, rm, type FileHandle } from 'node:fs/promises';
 import { magic, plainFormIn, writeParts } from '@tapline/sdk/batch';
 import type { PlainRows } from '../convert/plain-rows.js';
 import { footerOf, type RowGroup } from './footer.js';
+import type { Memory } from './memory.js';
 import { OpenGroup } from './open-group.js';
 import type { LakeColumn } from './row-values.js';
 import type { Compress } from './zstd.js';
@@ -25,6 +26,8 @@ export interface PlainParquetRequest {
   /** A row group ends behind the file with which it has as many. */
   readonly rowGroupBytes: number;
   readonly compress: Compress;
+  /** Kept from one file to the next. */
+  readonly memory: Memory;
 }
 
 /** The size of the file. Undefined where a batch file is not what it seems: then there is none, and the engine tells what is wrong. */
@@ -42,17 +45,18 @@ export async function writePlainParquet(request: PlainParquetRequest): Promise<n
   }
 }
 
-async function writeTo(file: FileHandle, { columns, plain, paths, rowGroupBytes, compress }: PlainParquetRequest): Promise<number | undefined> {
+async function writeTo(file: FileHandle, { columns, plain, paths, rowGroupBytes, compress, memory }: PlainParquetRequest): Promise<number | undefined> {
   const groups: RowGroup[] = [];
   let size = magic.length;
   let firstRow = plain.firstRow;
   let group = new OpenGroup(columns, compress);
   await writeParts(file, [magic]);
   for (const [i, path] of paths.entries()) {
-    const bytes = await wholeFile(path);
+    const bytes = await wholeFile(path, memory);
     const form = plainFormIn(bytes);
     if (form?.rows !== plain.files[i]!.rows) return undefined;
-    if (!(await group.add({ bytes, form, plain, firstRow, number: i }))) return undefined;
+    if (!(await group.add({ bytes, form, plain, firstRow, memory, number: i }))) return undefined;
+    memory.give(bytes);
     firstRow += form.rows;
     if (group.rawBytes < rowGroupBytes && group.files < mostFiles && i < paths.length - 1) continue;
     const { parts, ...closed } = await group.close(size);
@@ -68,11 +72,11 @@ async function writeTo(file: FileHandle, { columns, plain, paths, rowGroupBytes,
   return size + footer.length + end.length + magic.length;
 }
 
-async function wholeFile(path: string): Promise<Buffer> {
+async function wholeFile(path: string, memory: Memory): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
     const { size } = await file.stat();
-    const bytes = Buffer.allocUnsafeSlow(size);
+    const bytes = memory.take(size);
     for (let at = 0; at < size; ) {
       const { bytesRead } = await file.read(bytes, at, size - at, at);
       if (bytesRead === 0) throw new Error('a batch file became shorter while it was read');
