@@ -1,5 +1,6 @@
 export * from './beginning.js';
 export * from './collect-garbage.js';
+export * from './cores.js';
 export * from './descriptor.js';
 export * from './digest.js';
 export * from './errors.js';

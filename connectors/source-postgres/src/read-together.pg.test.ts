@@ -1,11 +1,7 @@
 import { postgresVersions } from '@tapline/test/everyday';
 import type { TestDatabase } from '@tapline/test/services';
 import { testDatabase } from '@tapline/test/shared';
-import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cores } from './cores.js';
 import { BatchFolder } from './fixtures/batch-folder.js';
 import { configOf, configure, discoverAll, readAll, type Outcome, type ReadOptions, type TestConfig } from './fixtures/harness.js';
 
@@ -130,18 +126,5 @@ describe.each(postgresVersions('read-together'))('several sessions that read Pos
     expect(outcome.rows()).toHaveLength(8100);
     expect(outcome.warnings.filter((warning) => /^fewer sessions read than workers=4 asks for: .* has no connection left for user/.test(warning))).toHaveLength(1);
     await database.query(`DROP OWNED BY few_${database.name}; DROP ROLE few_${database.name}`);
-  });
-});
-
-describe('the cores that a process may use', () => {
-  test.each([
-    [{ 'cpu.max': 'max 100000\n' }, availableParallelism()], [{ 'cpu.max': '50000 100000\n' }, 1], [{ 'cpu.max': '100000 100000\n' }, 1], [{}, availableParallelism()],
-    [{ 'cpu/cpu.cfs_quota_us': '-1\n', 'cpu/cpu.cfs_period_us': '100000\n' }, availableParallelism()], [{ 'cpu/cpu.cfs_quota_us': '100000\n', 'cpu/cpu.cfs_period_us': '100000\n' }, 1],
-  ])('are no more than the cgroup gives: %j', async (files, expected) => {
-    const cgroup = await mkdtemp(join(tmpdir(), 'tapline-cgroup-'));
-    await mkdir(join(cgroup, 'cpu'));
-    for (const [name, text] of Object.entries(files)) await writeFile(join(cgroup, name), text);
-    expect(cores(cgroup)).toBe(expected);
-    await rm(cgroup, { recursive: true });
   });
 });

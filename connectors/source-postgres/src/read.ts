@@ -1,11 +1,10 @@
 /** `read`: the configured streams one after another, or by several sessions; or by their changes. */
-import { configError, streamKey, type ConfiguredStream } from '@tapline/protocol';
+import { configError, cores, streamKey, type ConfiguredStream } from '@tapline/protocol';
 import { estimate, failed, status, type ReadContext, type SourceItem } from '@tapline/sdk';
 import { endsRun } from './classify.js';
 import type { Batches } from './batch/batches.js';
 import type { Config } from './config.js';
 import type { Connection } from './connection.js';
-import { cores } from './cores.js';
 import { readByCursor } from './cursor.js';
 import { openPatiently } from './patience.js';
 import { configuredColumns, label, type Reading } from './reading.js';

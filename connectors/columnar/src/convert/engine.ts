@@ -1,9 +1,8 @@
 /** The embedded DuckDB: told its limits, allowed to download nothing, opened at the first conversion. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { collectGarbage, systemError } from '@tapline/protocol';
+import { collectGarbage, cores, systemError } from '@tapline/protocol';
 import { memoryLimit } from './memory.js';
 
 export interface EngineOptions {
@@ -34,7 +33,7 @@ export class Engine implements AsyncDisposable {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.workers = options.workers ?? Math.min(availableParallelism(), 2);
+    this.workers = options.workers ?? Math.min(cores(), 2);
     this.#memory = options.memoryBytes ?? Math.min(this.workers * 128 * MB, memoryLimit() / 2);
   }
 

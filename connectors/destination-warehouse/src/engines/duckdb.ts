@@ -1,10 +1,9 @@
 /** A DuckDB file as a warehouse: the engine runs in this process, and the file's lock keeps every other one out. */
 import type { DuckDBConnection, DuckDBInstance, DuckDBType, DuckDBValue } from '@duckdb/node-api';
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { memoryLimit } from '@tapline/columnar';
-import { systemError, type LogLevel } from '@tapline/protocol';
+import { cores, systemError, type LogLevel } from '@tapline/protocol';
 import { duckdbDialect } from '../dialects/duckdb.js';
 import { catalogName } from '../dialects/duckdb-name.js';
 import type { TableName } from '../dialects/dialect.js';
@@ -35,7 +34,7 @@ const MB = 1_000_000;
 export async function openDuckdb(options: DuckdbOptions): Promise<Warehouse> {
   const path = resolve(options.path);
   const memoryBytes = Math.floor(options.memoryBytes ?? Math.min(256 * MB, memoryLimit() / 4));
-  const threads = options.threads ?? Math.min(availableParallelism(), 4);
+  const threads = options.threads ?? Math.min(cores(), 4);
   const scratch = join(options.scratch, 'duckdb');
   const memory = new MemoryGrant(memoryBytes, options.memoryBytes === undefined ? memoryLimit() * 0.6 : memoryBytes);
   const failed = (error: unknown): Error => duckdbError(error, { path, scratch, memoryBytes: memory.bytes });
