@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { notToday } from './test/harness/everyday.js';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -13,7 +14,13 @@ const alias = [
 ];
 
 const everywhere = ['{protocol,catalog,runner}/src/**', 'connectors/*/src/**', 'examples/*/src/**', 'test/**'];
-const exclude = ['**/node_modules/**', '**/dist/**', '.cache/**'];
+/** Files that are alike take turns in `npm test`; whoever names one has it. */
+const turns = [
+  ['test/interop/pyairbyte.pg.test.ts', 'test/interop/source-faker.test.ts'],
+  ['test/e2e/cdc-warehouse.pg.test.ts', 'test/e2e/cdc-differential.pg.test.ts'],
+  ['test/chaos/warehouse-verify.pg.test.ts', 'test/e2e/verify-warehouse.pg.test.ts'],
+] as const;
+const exclude = ['**/node_modules/**', '**/dist/**', '.cache/**', ...(process.env['TAPLINE_TURNS'] ? notToday(turns) : [])];
 const onServers = everywhere.flatMap((folder) => [`${folder}/*.pg.test.ts`, `${folder}/*.s3.test.ts`]);
 // Whole processes against whole servers. Each file has databases and folders of its own; what installs or builds runs alone.
 const endToEnd = ['test/{e2e,chaos,interop}/**/*.test.ts'];

@@ -8,6 +8,9 @@ export const everyday = <const T>(all: readonly T[], few: readonly T[]): readonl
 export const byTurns = <const T>(all: readonly T[], count = 1): readonly T[] =>
   (isFull() ? all : Array.from({ length: Math.min(count, all.length) }, (_, i) => all[(today() * count + i) % all.length]!));
 
+/** Of each group the ones that are not today's. */
+export const notToday = (groups: readonly (readonly string[])[]): readonly string[] => groups.flatMap((group) => group.filter((one) => !byTurns(group).includes(one)));
+
 /** The versions of PostgreSQL that a file's tests take: the newest every day, the oldest as well every third day, not the same one for all files. */
 export const postgresVersions = (file: string): readonly (14 | 18)[] =>
   (isFull() || (file.length + today()) % 3 === 0 ? [18, 14] : [18]);
