@@ -1,7 +1,7 @@
 /** Values of a column, file after file, to pages: a large file's are one, as they lie there; those of small files are put together. */
-import type { BatchType } from '@tapline/sdk/batch';
+import { bitLevels, levels, type BatchType } from '@tapline/sdk/batch';
 import { boundsOfBoth, type Bounds } from './bounds.js';
-import { bitLevels, levels, type Page } from './page.js';
+import type { Page } from './page.js';
 import type { RowValues } from './row-values.js';
 
 /** Bytes of values that make a page of their own. */
@@ -58,10 +58,10 @@ function together(all: readonly RowValues[], type: BatchType): Page {
   const rows = all.reduce((sum, one) => sum + one.rows, 0);
   const nulls = all.reduce((sum, one) => sum + one.nulls, 0);
   const values = type.kind === 'boolean' ? [bitsOf(all, rows - nulls)] : all.map(({ bytes, start }) => bytes.subarray(start));
-  const own = nulls === 0 || nulls === rows ? levels(rows, nulls === 0) : bitLevels(validityOf(all, rows));
+  const own = nulls === 0 || nulls === rows ? [levels(rows, nulls === 0)] : bitLevels(validityOf(all, rows));
   const withValues = all.filter((one) => one.nulls < one.rows);
   const bounds = withValues.slice(1).reduce<Bounds | undefined>((sum, one) => boundsOfBoth(sum, one.bounds, type), withValues[0]?.bounds);
-  return { kind: 'plain', values: rows, nulls, body: Buffer.concat([own, ...values]), bounds };
+  return { kind: 'plain', values: rows, nulls, body: Buffer.concat([...own, ...values]), bounds };
 }
 
 function validityOf(all: readonly RowValues[], rows: number): Buffer {

@@ -54,8 +54,9 @@ export function rowValues(columns: readonly LakeColumn[], { bytes, form, plain, 
     const found = plainValues(bytes, form.columns[index]!, rows);
     if (!found) return undefined;
     const nulls = nullsOf(found, rows);
+    if (!areWhole(bytes, found, type, rows - nulls)) return undefined;
     const bounds = boundsOf(bytes, found, type);
-    if (!areWhole(bytes, found, type, rows - nulls) || (bounds && !areInRange(bounds, type))) return undefined;
+    if (bounds && !areInRange(bounds, type)) return undefined;
     const { start, end, validity } = found;
     return { rows, nulls, validity, bytes: bytes.subarray(0, end), isTaken: false, start, body: validity && found.body, bounds };
   };

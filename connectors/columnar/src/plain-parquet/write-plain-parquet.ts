@@ -3,7 +3,7 @@
  * compressed, beside what each row has besides. The libraries that write Parquet encode values: here none is touched.
  */
 import { open, rm, type FileHandle } from 'node:fs/promises';
-import { magic, plainFormIn, writeParts } from '@tapline/sdk/batch';
+import { magic, plainFormIn, readInto, writeParts } from '@tapline/sdk/batch';
 import type { PlainRows } from '../convert/plain-rows.js';
 import { footerOf, type RowGroup } from './footer.js';
 import type { Memory } from './memory.js';
@@ -75,13 +75,8 @@ async function writeTo(file: FileHandle, { columns, plain, paths, rowGroupBytes,
 async function wholeFile(path: string, memory: Memory): Promise<Buffer> {
   const file = await open(path, 'r');
   try {
-    const { size } = await file.stat();
-    const bytes = memory.take(size);
-    for (let at = 0; at < size; ) {
-      const { bytesRead } = await file.read(bytes, at, size - at, at);
-      if (bytesRead === 0) throw new Error('a batch file became shorter while it was read');
-      at += bytesRead;
-    }
+    const bytes = memory.take((await file.stat()).size);
+    await readInto(file, bytes);
     return bytes;
   } finally {
     await file.close();

@@ -110,6 +110,15 @@ async function writeWhole(path: string, parts: readonly Uint8Array[]): Promise<v
   }
 }
 
+/** Fills `bytes` from the beginning of the file. */
+export async function readInto(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesRead } = await file.read(bytes, at, bytes.length - at, at);
+    if (bytesRead === 0) throw new Error('a batch file became shorter while it was read');
+    at += bytesRead;
+  }
+}
+
 /** One after another, where the file stands. */
 export async function writeParts(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
   for (let i = 0; i < parts.length; i += mostParts) await writeAll(file, parts.slice(i, i + mostParts));

@@ -2,6 +2,7 @@
 export * from './batch-files.js';
 export * from './column.js';
 export { CompactWriter } from './compact-writer.js';
+export * from './page.js';
 export { parquetFile } from './parquet-file.js';
 export { plainForm, plainFormIn, plainValues, type PlainColumn, type PlainForm, type PlainValues } from './plain-file.js';
 export * from './parquet-format.js';

@@ -8,6 +8,7 @@
 import type { Column } from './column.js';
 import { CompactWriter } from './compact-writer.js';
 import { codecs, encodings, fieldIds as ids, magic, physicalType } from './parquet-format.js';
+import { bitLevels, dataPageHeader } from './page.js';
 import { writeSchemaElement } from './schema-element.js';
 
 interface Chunk {
@@ -44,32 +45,10 @@ export function parquetFile(columns: readonly Column[], rows: number): Uint8Arra
 }
 
 function pageOf(column: Column): Uint8Array[] {
-  const { rows, nulls, values } = column;
-  const body = nulls > 0 ? [...definitionLevels(column), values] : [values];
+  const { rows, nulls, values, validity } = column;
+  const body = nulls > 0 ? [...bitLevels(validity), values] : [values];
   const size = body.reduce((sum, part) => sum + part.length, 0);
-  const header = new CompactWriter();
-  header.i32(ids.page.type, 0); // a data page
-  header.i32(ids.page.uncompressedBytes, size);
-  header.i32(ids.page.bytes, size);
-  header.struct(ids.page.data, () => {
-    header.i32(1, rows);
-    header.i32(2, encodings.plain);
-    header.i32(3, encodings.rle);
-    header.i32(4, encodings.rle);
-  });
-  header.stop();
-  return [header.bytes, ...body];
-}
-
-/** One run of bits, eight rows a byte: as the validity has them. */
-function definitionLevels({ validity }: Column): Uint8Array[] {
-  const head = Buffer.alloc(9);
-  let at = 4;
-  let run = validity.length * 2 + 1;
-  for (; run > 0x7f; run = Math.floor(run / 128)) head[at++] = (run % 128) | 0x80;
-  head[at++] = run;
-  head.writeUInt32LE(at - 4 + validity.length);
-  return [head.subarray(0, at), validity];
+  return [dataPageHeader({ rows, encoding: encodings.plain, uncompressedBytes: size, bytes: size }), ...body];
 }
 
 function footerOf(chunks: readonly Chunk[], rows: number): Buffer {

@@ -3,6 +3,7 @@
  * between two buffers is dearer than the copy. Rows are gathered in two regions by turns, so that one can be sent while the other fills.
  */
 import { open } from 'node:fs/promises';
+import { readInto } from '@tapline/sdk/batch';
 
 /** Values are copied four bytes at a time, and read and written beyond their ends. */
 const slack = 8;
@@ -46,11 +47,7 @@ export class CopyMemory {
         this.#divide(start);
       }
       this.#file = size;
-      for (let at = 0; at < size; ) {
-        const { bytesRead } = await file.read(this.bytes, at, size - at, at);
-        if (bytesRead === 0) throw new Error('a batch file became shorter while it was read');
-        at += bytesRead;
-      }
+      await readInto(file, this.file);
     } finally {
       await file.close();
     }
