@@ -53,7 +53,7 @@ function writeEscape(target: Buffer, at: number, byte: number, escape: number): 
 
 function writeLongString(out: LineBuffer, bytes: Buffer, start: number, end: number): void {
   // A big value is measured first: to grow step by step would hold it twice.
-  if (end - start > measuredFrom) out.reserve(escapedLength(bytes, start, end) + 6 * piece + 2);
+  out.reserve(end - start > measuredFrom ? escapedLength(bytes, start, end) + 6 * piece + 2 : 1);
   out.bytes[out.at++] = QUOTE;
   for (let from = start; from < end; ) {
     const to = Math.min(from + piece, end);

@@ -127,6 +127,14 @@ describe('lines of changes', () => {
     expect(out.bytes.length).toBe(16);
   });
 
+  test('a line is whole wherever the end of the buffer falls, and however long its values are', () => {
+    for (const length of [3, 97, 300, 5000]) {
+      const body = 'é"\n'.repeat(length / 3).padEnd(length, 'x');
+      const expected = line(`"id":1,"the \\"body\\"":${JSON.stringify(body)},"note":"n",${alive()}`);
+      for (let size = 1; size < 2 * expected.length; size += length > 1000 ? 7 : 1) expect(lines([message('I', 'N', tuple('1', body, 'x', 'n'))], {}, new LineBuffer(size))).toBe(expected);
+    }
+  });
+
   test('what no server of ours sends ends the run', () => {
     expect(() => encode([message('X')])).toThrow('unknown kind: byte 0x58');
     expect(() => encode([message('I', 'Q')])).toThrow('an insert with an unknown part: byte 0x51');
