@@ -32,7 +32,8 @@ type Mode = 'append' | 'append_dedup';
 const streamOf = (name: string): StreamDescriptor => ({ namespace: 'shop', name });
 const hex = (n: number): string => n.toString(16).padStart(32, '0');
 
-function schemaOf(name: string, mode: Mode): StreamSchema {
+/** `more`: further columns of text. */
+function schemaOf(name: string, mode: Mode, more: readonly string[] = []): StreamSchema {
   const configured: ConfiguredStream = {
     stream: {
       ...streamOf(name), supported_sync_modes: ['incremental'], source_defined_primary_key: [['id']],
@@ -41,6 +42,7 @@ function schemaOf(name: string, mode: Mode): StreamSchema {
         properties: {
           id: toJsonSchema({ kind: 'int', bits: 64 }), body: toJsonSchema({ kind: 'text' }), _ab_cdc_deleted_at: toJsonSchema({ kind: 'timestamptz' }),
           _tapline_order: toJsonSchema({ kind: 'text' }),
+          ...Object.fromEntries(more.map((column) => [column, toJsonSchema({ kind: 'text' })])),
         },
       },
     },
@@ -103,15 +105,16 @@ export function sinkSuite(engine: string, { place, shared }: SinkSuite): void {
         return streamOf(`${this.#sync}_${name}`);
       }
 
-      /** As the kit stages it. */
-      async stage(name: string, generation: number, rows: readonly Row[]): Promise<Staged> {
-        const schema = this.#schemas.get(name)!;
+      /** As the kit stages it. `more`: columns that the stream has by now, each with its name in every row. */
+      async stage(name: string, generation: number, rows: readonly Row[], more: readonly string[] = []): Promise<Staged> {
+        const known = this.#schemas.get(name)!;
+        const schema = more.length === 0 ? known : schemaOf(known.configured.stream.name, known.configured.destination_sync_mode as Mode, more);
         const path = join(folder, `${++files}.parquet`);
         const values = rows.map(({ id, body, order, deleted }) => `(${id}, ${sqlString(body)}, ${deleted ? `TIMESTAMPTZ '2026-11-20 07:00:00+00'` : 'NULL'}, '${hex(order)}')`);
         const connection = await instance.connect();
         await connection.run(
           `COPY (SELECT id::BIGINT AS id, body, gone::TIMESTAMPTZ AS _ab_cdc_deleted_at, o AS _airbyte_raw_id, now() AS _airbyte_extracted_at, '{"changes":[]}' AS _airbyte_meta, `
-          + `${generation}::BIGINT AS _airbyte_generation_id, o AS _tapline_order FROM (VALUES ${values.join(', ')}) v(id, body, gone, o)) TO ${sqlString(path)} (FORMAT parquet)`,
+          + `${generation}::BIGINT AS _airbyte_generation_id, o AS _tapline_order${more.map((column) => `, ${sqlString(column)} AS ${column}`).join('')} FROM (VALUES ${values.join(', ')}) v(id, body, gone, o)) TO ${sqlString(path)} (FORMAT parquet)`,
         );
         connection.closeSync();
         const staged = { stream: this.stream(name), schema, generation, rows: rows.length, bytes: 1, partition: '', unchanged: false, extra: false };
@@ -136,6 +139,11 @@ export function sinkSuite(engine: string, { place, shared }: SinkSuite): void {
         const found = await this.#warehouse.run('SELECT 1 AS one FROM information_schema.tables WHERE table_schema = $1 AND table_name = $2', [table.schema, table.table]);
         if (found.length === 0) return undefined;
         return (await this.#warehouse.run(`SELECT id, body FROM ${dialect.table(table)} ORDER BY id, body`)).map(({ id, body }) => `${String(id)}=${String(body)}`);
+      }
+
+      async columns(name: string): Promise<string[]> {
+        const rows = await this.#warehouse.run('SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2', ['shop', `${this.#sync}_${name}`]);
+        return rows.map((row) => String(row['column_name']));
       }
 
       /** Tables that no reader knows. */
@@ -262,6 +270,26 @@ export function sinkSuite(engine: string, { place, shared }: SinkSuite): void {
       });
       expect(await writer.seen('orders')).toEqual(['1=a', '2=b', '3=c']);
     });
+
+    test.each<[Mode, Partial<Config>]>([['append_dedup', { history: 'scd2' }], ['append_dedup', {}], ['append', {}]])(
+      'columns that come between the rows, the truncations and the rows behind them of one commit are there with it (%s, %o)', async (mode, config) => {
+        const name = sync();
+        await using writer = (await Writer.open(name, { orders: mode }, { config })).writer;
+        const minimum = config.history === undefined && mode === 'append_dedup' ? undefined : 0;
+        await writer.commit({ staged: [await writer.stage('orders', 1, [row(1, 'a', 1), row(2, 'b', 2)])] });
+        await writer.commit({
+          staged: [
+            await writer.stage('orders', 1, [row(1, 'a2', 3), row(3, 'c', 4)]), await writer.stage('orders', 1, [row(2, 'b2', 5)], ['first']),
+            await writer.stage('orders', 2, [row(3, 'c2', 6)], ['first', 'second']), await writer.stage('orders', 3, [row(4, 'd', 7), row(3, 'c3', 8)], ['first', 'second', 'third']),
+          ],
+          begun: [writer.begin('orders', 2, minimum), writer.begin('orders', 3, minimum)], completed: [writer.complete('orders', 2), writer.complete('orders', 3)],
+        });
+        await writer.commit({ staged: [await writer.stage('orders', 3, [row(4, 'd2', 9)], ['first', 'second', 'third'])] });
+        const all = ['1=a', '1=a2', '2=b', '2=b2', '3=c', '3=c2', '3=c3', '4=d', '4=d2'];
+        expect(await writer.seen('orders')).toEqual(minimum === 0 ? all : ['3=c3', '4=d2']);
+        expect(await writer.columns('orders')).toEqual(expect.arrayContaining(minimum === 0 ? ['first', 'second', 'third'] : ['third']));
+        expect(await writer.hidden()).toEqual([]);
+      });
 
     test('post_sql runs after the load, finds the tables by their plain names, and a failure of it names the statement', async () => {
       const name = sync();

@@ -33,6 +33,13 @@ export interface StepsReport {
   readonly tables: readonly TableName[];
 }
 
+/** Writes rows into tables that are as they have to be by then. */
+type RowWork = () => Promise<void>;
+
+interface Prepared extends Pick<TablePlan, 'rekeyed'> {
+  readonly shape: TableShape;
+}
+
 export class TableSteps {
   readonly #options: TableStepsOptions;
   readonly #writer: TableWriter;
@@ -64,7 +71,20 @@ export class TableSteps {
   async run(steps: readonly Step[]): Promise<StepsReport> {
     this.#nulled = 0;
     this.#changed = new Map();
-    for (const step of steps) await this.#step(step);
+    const { altersComeFirst } = this.#options.warehouse.dialect;
+    let waiting: RowWork[] = [];
+    const work = async (): Promise<void> => {
+      const now = waiting;
+      waiting = [];
+      for (const write of now) await write();
+    };
+    for (const step of steps) {
+      const rows = await this.#step(step);
+      if (rows) waiting.push(rows);
+      // A table of this commit that takes another's place has to be there for what comes behind it.
+      if (!altersComeFirst || (step.do === 'complete' && step.replace)) await work();
+    }
+    await work();
     return { nulled: this.#nulled, tables: [...this.#changed.values()] };
   }
 
@@ -82,9 +102,12 @@ export class TableSteps {
     for (const { configured: { stream } } of this.missing) await this.#prepare(stream, []);
   }
 
-  #step(step: Step): Promise<void> {
+  /** Makes and changes tables. Returns what then writes rows. */
+  async #step(step: Step): Promise<RowWork | undefined> {
     switch (step.do) {
-      case 'drop': return this.#drop(step.key, step.generation);
+      case 'drop':
+        await this.#drop(step.key, step.generation);
+        return undefined;
       case 'fill': return this.#fill(step);
       case 'write': return this.#write(step.stream, step.files);
       case 'complete': return this.#complete(step.stream, step.generation, step.replace);
@@ -99,12 +122,12 @@ export class TableSteps {
     await this.#tables.removeOpen(key, generation);
   }
 
-  async #write(stream: StreamDescriptor, files: readonly Staged[]): Promise<void> {
-    const shape = await this.#prepare(stream, files);
-    await this.#load(shape, files, false);
+  async #write(stream: StreamDescriptor, files: readonly Staged[]): Promise<RowWork> {
+    const { shape, rekeyed } = await this.#prepare(stream, files);
+    return async () => this.#load(await this.#rekeyed(shape, rekeyed), files, false);
   }
 
-  async #fill({ stream, generation, replaces, files }: Extract<Step, { readonly do: 'fill' }>): Promise<void> {
+  async #fill({ stream, generation, replaces, files }: Extract<Step, { readonly do: 'fill' }>): Promise<RowWork> {
     const key = streamKey(stream);
     let shape = this.#tables.openShapeOf(key, generation);
     const table = shape?.table ?? (await this.#openTable(stream, generation, replaces));
@@ -115,7 +138,7 @@ export class TableSteps {
       shape = planned.shape;
     }
     await this.#tables.saveOpen(generation, shape!);
-    await this.#load(shape!, files, true);
+    return () => this.#load(shape!, files, true);
   }
 
   /** What stands in the way of where its rows will be seen is told before they are copied. */
@@ -125,29 +148,33 @@ export class TableSteps {
     return openTableName({ ...this.#named, stream, generation, table });
   }
 
-  async #complete(stream: StreamDescriptor, generation: number, replace: boolean): Promise<void> {
+  async #complete(stream: StreamDescriptor, generation: number, replace: boolean): Promise<RowWork> {
     const key = streamKey(stream);
     const from = this.#tables.openShapeOf(key, generation);
     if (!from) throw systemError(`generation ${generation} of the stream ${key} completes, but has no table`, { stream });
     // A replaced table is as the new one; history goes on, and rows that are added need what they are added to.
     const replaced = replace && from.write !== 'history';
     const table = await this.#tables.tableFor(stream, { replaced });
-    const shape = replaced ? closedShape(from, table) : await this.#addTo(table, from);
-    const { nulled, keyHeldNull } = await this.#writer.complete({ shape, from: from.table, into: table, replace });
-    await this.#tables.removeOpen(key, generation);
-    await this.#tables.save(keyHeldNull ? unkeyed(shape) : shape);
-    this.#written(shape, nulled);
+    const { shape, rekeyed } = replaced ? { shape: closedShape(from, table), rekeyed: undefined } : await this.#addTo(table, from);
+    return async () => {
+      const { nulled, keyHeldNull } = await this.#writer.complete({ shape: await this.#rekeyed(shape, rekeyed), from: from.table, into: table, replace });
+      await this.#tables.removeOpen(key, generation);
+      if (replaced) await this.#tables.save(shape);
+      if (keyHeldNull) await this.#setKeyed(key, false);
+      this.#written(shape, nulled);
+    };
   }
 
   /** The stream's table, so that it takes the rows of an open generation. */
-  async #addTo(table: TableName, from: TableShape): Promise<TableShape> {
+  async #addTo(table: TableName, from: TableShape): Promise<Prepared> {
     const { shape, changes, rekeyed } = planAddition(this.#tables.shapeOf(streamKey(from.stream)), from, table);
     await applyChanges(this.#options.warehouse, table, changes);
-    return await this.#rekeyed(shape, rekeyed);
+    await this.#tables.save(shape);
+    return { shape, rekeyed };
   }
 
   /** The stream's table, made or changed so that it takes the files. All changes come before the first row: no engine minds that order. */
-  async #prepare(stream: StreamDescriptor, files: readonly Staged[]): Promise<TableShape> {
+  async #prepare(stream: StreamDescriptor, files: readonly Staged[]): Promise<Prepared> {
     const key = streamKey(stream);
     let shape = this.#tables.shapeOf(key);
     const table = await this.#tables.tableFor(stream);
@@ -158,16 +185,22 @@ export class TableSteps {
       rekeyed ??= planned.rekeyed;
       shape = planned.shape;
     }
-    const settled = await this.#rekeyed(shape!, rekeyed);
-    await this.#tables.save(settled);
-    return settled;
+    await this.#tables.save(shape!);
+    return { shape: shape!, rekeyed };
   }
 
   /** Rows that another key told apart are folded anew. */
   async #rekeyed(shape: TableShape, before: TablePlan['rekeyed']): Promise<TableShape> {
     if (!before) return shape;
     const { keyHeldNull } = await this.#writer.rekey(shape, shape.table, before);
-    return { ...shape, primaryKey: shape.write === 'merge' && !keyHeldNull };
+    const primaryKey = shape.write === 'merge' && !keyHeldNull;
+    await this.#setKeyed(streamKey(shape.stream), primaryKey);
+    return { ...shape, primaryKey };
+  }
+
+  /** Of the stream's table, as it is recorded by now. */
+  async #setKeyed(key: string, primaryKey: boolean): Promise<void> {
+    await this.#tables.save({ ...this.#tables.shapeOf(key)!, primaryKey });
   }
 
   /** The forms in which the files came, in order; without files the newest. */
@@ -207,7 +240,7 @@ export class TableSteps {
       this.#nulled += nulled;
       return;
     }
-    if (keyHeldNull) await this.#tables.save(unkeyed(shape));
+    if (keyHeldNull) await this.#setKeyed(streamKey(shape.stream), false);
     this.#written(shape, nulled);
   }
 
@@ -221,5 +254,3 @@ export class TableSteps {
     return this.#registry;
   }
 }
-
-const unkeyed = (shape: TableShape): TableShape => ({ ...shape, primaryKey: false });
