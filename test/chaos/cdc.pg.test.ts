@@ -216,6 +216,41 @@ describe('the log as it is', () => {
     expect(seen).toBe('25000 rows of 0, 25000 ids, 500 large values; 25000 rows of 1, 25000 ids, 500 large values');
   });
 
+  test.each([undefined, 'cdc.other_form@1', ...(full ? ['cdc.in_transaction@1', 'dest.after_head@1', 'source.after_state@1'] : [])])('a column that a log in binary cannot have, in the middle of a transaction: it is read on as text, and every change is there once, in order (killed at %s)', async (point) => {
+    const world = await worldOf('another form');
+    await world.database.query('CREATE TABLE t (id int PRIMARY KEY, n int, at timestamptz)');
+    const args = ['--streams', 'public.t', '--transport', 'batch'];
+    await succeeded(world.sync({ args }));
+    const marker = join(world.directory, 'fired');
+    const run = world.start({ continuous: true, args: [...args, '--retries', '0'], ...(point && { failpoints: [`${point}:kill>${marker}`] }) });
+    await until('the log is read', async () => {
+      const [reader] = await world.database.query<{ query: string }>(`SELECT query FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'walsender'`);
+      return reader?.query.includes(`binary 'true'`);
+    });
+    await world.database.query(`INSERT INTO t SELECT i, 0, now() FROM generate_series(1, 2000) i`);
+    await world.database.query(`BEGIN; INSERT INTO t SELECT i, 1, NULL FROM generate_series(2001, 4000) i; UPDATE t SET n = 2; ALTER TABLE t ADD later interval; UPDATE t SET n = 3, later = '1 day'; COMMIT`);
+    await world.database.query('UPDATE t SET n = 4; DELETE FROM t WHERE id > 2000');
+    if (point) {
+      const outcome = await run.done;
+      await readFile(marker, 'utf8').catch(() => expect.fail(explain(outcome)));
+    } else {
+      await until('it is read on', async () => /public\.t has a column 'later' now.*in text alone; connecting again.*connected again/s.test(run.stderr()));
+      expect(await world.progress(run, await world.stateId()), 'it goes on').toBe(true);
+      run.kill('SIGTERM');
+      await succeeded(run.done);
+    }
+    await succeeded(world.sync({ args }));
+    const rows = await rowsOf(world.lake, 'public', 't');
+    const steps = new Map<unknown, string[]>();
+    for (const row of rows.sort((x, y) => (String(x['_tapline_order']) < String(y['_tapline_order']) ? -1 : 1))) {
+      const key = row['id'];
+      steps.set(key, [...(steps.get(key) ?? []), row['_ab_cdc_deleted_at'] === null ? String(row['n']) : 'gone']);
+    }
+    expect(new Set(rows.map((row) => row['_tapline_order'])).size).toBe(rows.length);
+    expect(steps.size).toBe(4000);
+    for (const [id, seen] of steps) expect([id, ...seen]).toEqual(Number(id) > 2000 ? [id, '1', '2', '3', '4', 'gone'] : [id, '0', '2', '3', '4']);
+  });
+
   test.each(full ? [undefined, 'dest.after_head@1', 'dest.mid_publish@1', 'cdc.after_truncate@1', 'cdc.in_transaction@1', 'source.after_state@1'] : ['cdc.after_truncate@1'])('TRUNCATE of two tables in the middle of the stream leaves what came after it, one generation (killed at %s)', async (point) => {
     const world = await worldOf('truncate');
     await world.database.query(`CREATE TABLE a (id int PRIMARY KEY, n int); INSERT INTO a SELECT i, 0 FROM generate_series(1, 100) i;

@@ -37,7 +37,7 @@ const all = warehouseKinds.flatMap((kind) => forms.map((form, i): Case => ({ ver
 
 describe('under random changes of rows and of tables, the merged table equals the source and a fresh copy, value for value', () => {
   test.each(full ? all : [everyday[randomOf(seed).below(everyday.length)]!])('PostgreSQL $version into $kind ($form)', { timeout: 300_000 }, async ({ version, kind, form }) => {
-    const { at, client, tables, work, workDuring, explained } = await changingSource(version, randomOf(`${seed} ${version} ${kind} ${form}`));
+    const { at, client, tables, work, workDuring, explained } = await changingSource(version, randomOf(`${seed} ${version} ${kind} ${form}`), { binary: randomOf(`${seed} form`).below(2) === 0 });
     const merged = await warehouseOf(kind);
     const args = ['--sync', 'stream', '--dest', `${merged.uri}?${optionOf(form)}`, '--flush', '200ms'];
 

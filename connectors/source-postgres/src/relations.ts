@@ -161,5 +161,7 @@ const typesSql = (from: string): string => `
     CASE WHEN t.typcategory = 'A' AND t.typlen = -1 AND EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.oid = t.typelem AND e.typarray = t.oid) THEN t.typelem ELSE 0 END AS element,
     t.typtype IN ('b', 'e', 'r', 'm') AND t.typelem = 0 AND t.oid < 16384 AS "isPlain",
     t.typtype IN ('b', 'e', 'r', 'm') AND t.typsubscript::pg_catalog.text <> 'array_subscript_handler' AND t.typdelim = ','
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.castsource = t.oid AND c.casttarget = 114 AND c.castmethod = 'f') AS "isQuoted"
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.castsource = t.oid AND c.casttarget = 114 AND c.castmethod = 'f') AS "isQuoted",
+    COALESCE((SELECT l.lanname = 'internal' AND f.prosrc IN ('textsend', 'varcharsend', 'bpcharsend', 'namesend', 'enum_send')
+      FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_language l ON l.oid = f.prolang WHERE f.oid = t.typsend), false) AS "sendsText"
   FROM used JOIN pg_catalog.pg_type t ON t.oid = used.oid JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace`;

@@ -19,6 +19,8 @@ export interface PgType {
   readonly isPlain: boolean;
   /** to_json() writes it as a string, its output function's: neither row nor true array, and without a cast to json. Absent: unknown. */
   readonly isQuoted?: boolean;
+  /** Its binary form is its text: enums, citext, name. Absent: unknown. */
+  readonly sendsText?: boolean;
 }
 export type PgTypes = ReadonlyMap<number, PgType>;
 
@@ -30,6 +32,7 @@ export interface ColumnType {
   readonly sqlName: string;
   readonly isPlain: boolean;
   readonly isQuoted?: boolean;
+  readonly sendsText?: boolean;
   /** Of a true array. */
   readonly element?: ColumnType;
 }
@@ -69,7 +72,7 @@ export function columnType(oid: number, modifier: number, types: PgTypes): Colum
   // The modifier of an array is that of its elements.
   const element = type && type.element !== 0 ? columnType(type.element, modifier, types) : undefined;
   const logical: LogicalType = element ? { kind: 'array', of: element.logical } : logicalType(oid, modifier);
-  return { logical, oid, sqlName, isPlain: type?.isPlain ?? false, isQuoted: type?.isQuoted ?? false, ...(element && { element }) };
+  return { logical, oid, sqlName, isPlain: type?.isPlain ?? false, isQuoted: type?.isQuoted ?? false, sendsText: type?.sendsText ?? false, ...(element && { element }) };
 }
 
 function logicalType(oid: number, modifier: number): LogicalType {

@@ -260,5 +260,5 @@ interface Region extends Fields {
 
 /** Each field has a length of four bytes at least. */
 function regionOf(bytes: Buffer, { stride, scratch }: Pick<Fields, 'stride' | 'scratch'>): Region {
-  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), starts: new Int32Array(inputBytes / 4), stride, rows: 0, scratch };
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), starts: new Int32Array(inputBytes / 4), stride, rows: 0, scratch, owned: true };
 }

@@ -143,7 +143,7 @@ export const numeric: Decode = ({ view, starts, stride, rows }, field, column) =
   }
 };
 
-function numericText(view: DataView, at: number): string {
+export function numericText(view: DataView, at: number): string {
   const bytes = Buffer.allocUnsafe(longest(view, at));
   return bytes.toString('latin1', 0, writeNumeric(view, at, bytes, 0));
 }

@@ -5,6 +5,8 @@ import type { Decode, Fields } from './fields.js';
 
 /** Up to here a loop is done before a call has begun. */
 const shortText = 32;
+/** The same, from one buffer into another. */
+const shortCopy = 64;
 /** From here on a copy is worth avoiding. */
 const largeText = 65_536;
 
@@ -12,7 +14,8 @@ const largeText = 65_536;
 const bytesFrom = (skip: number): Decode => (fields, field, column) => {
   const { bytes, view, starts, stride, rows, scratch } = fields;
   if (scratch < 0) {
-    oneByOne(fields, field, column, skip);
+    if (fields.owned) inPlace(fields, field, column, skip);
+    else copied(fields, field, column, skip);
     return;
   }
   column.reserve(rows, 0);
@@ -39,7 +42,7 @@ const bytesFrom = (skip: number): Decode => (fields, field, column) => {
 };
 
 /** Of a large row there is one, in a buffer of its own; what makes it large stays where it is. */
-function oneByOne({ bytes, view, starts, stride, rows }: Fields, field: number, column: Column, skip: number): void {
+function inPlace({ bytes, view, starts, stride, rows }: Fields, field: number, column: Column, skip: number): void {
   for (let i = field, end = rows * stride; i < end; i += stride, column.rows++) {
     const at = starts[i]!;
     column.reserve(1, 0);
@@ -58,6 +61,38 @@ function oneByOne({ bytes, view, starts, stride, rows }: Fields, field: number, 
     bytes.copy(column.bytes, column.used, from, from + 4 + length);
     column.used += 4 + length;
   }
+}
+
+/** Out of bytes that are somebody else's. */
+function copied({ bytes, view, starts, stride, rows }: Fields, field: number, column: Column, skip: number): void {
+  let total = 0;
+  for (let i = field, end = rows * stride; i < end; i += stride) {
+    const at = starts[i]!;
+    if (at >= 0) total += 4 + view.getInt32(at - 4) - skip;
+  }
+  column.reserve(rows, total);
+  const { bytes: target, view: out } = column;
+  let { used, rows: row } = column;
+  for (let i = field, end = rows * stride; i < end; i += stride, row++) {
+    const at = starts[i]!;
+    if (at < 0) {
+      column.setNull(row);
+      continue;
+    }
+    const length = view.getInt32(at - 4) - skip;
+    const from = at + skip;
+    out.setInt32(used, length, true);
+    used += 4;
+    if (length > shortCopy) bytes.copy(target, used, from, from + length);
+    else {
+      let j = 0;
+      for (; j + 4 <= length; j += 4) out.setInt32(used + j, view.getInt32(from + j));
+      for (; j < length; j++) target[used + j] = bytes[from + j]!;
+    }
+    used += length;
+  }
+  column.used = used;
+  column.rows = row;
 }
 
 export const bytes: Decode = bytesFrom(0);

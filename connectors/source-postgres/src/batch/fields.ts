@@ -14,6 +14,8 @@ export interface Fields {
    * a view being made. -1: there is none.
    */
   readonly scratch: number;
+  /** `bytes` are of these rows alone, and stay: a value may be changed in its place, and left where it lies. */
+  readonly owned: boolean;
 }
 
 /** A value that the column's form has no place for: the cell is null, and `wireText` stands beside it. Called after `setNull(row)`. */

@@ -41,9 +41,12 @@ const forms = new Map<number, BatchForm>([
   [oids.uuid, native(text, uuid)],
 ]);
 
-export function batchForm(type: ColumnType): BatchForm {
+/** Of a type whose binary form is known here. The log is asked for it, too (cdc/columns/forms.ts). Undefined: of others the text is asked for. */
+export function binaryForm(type: ColumnType): BatchForm | undefined {
   const { logical } = type;
   if (logical.kind === 'decimal') return native({ kind: 'decimal', precision: logical.precision, scale: logical.scale }, decimal(logical.precision, logical.scale));
   if (logical.kind === 'bigdecimal') return native(text, numeric);
-  return forms.get(type.oid) ?? { type: text, decode: bytes, sql: (column) => textForm(type, column) };
+  return forms.get(type.oid) ?? (type.sendsText ? native(text, bytes) : undefined);
 }
+
+export const batchForm = (type: ColumnType): BatchForm => binaryForm(type) ?? { type: text, decode: bytes, sql: (column) => textForm(type, column) };

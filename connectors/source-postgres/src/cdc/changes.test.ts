@@ -3,6 +3,7 @@ import type { SourceItem } from '@tapline/sdk';
 import { describe, expect, it } from 'vitest';
 import type { Batches } from '../batch/batches.js';
 import { Changes } from './changes.js';
+import { ChosenForm } from './log-form.js';
 import { Checkpoint } from './checkpoint.js';
 import { Table } from './table.js';
 
@@ -15,7 +16,7 @@ function changesOf(put: (item: SourceItem) => Promise<void>, few?: number): Chan
   const table = new Table(configured, 5, { v: 1, mode: 'cdc', phase: 'streaming', generation: 1, oid: 5 });
   checkpoint.tables.set(table.key, table);
   return new Changes({
-    checkpoint, blockBytes: 65_536, withOrder: true, partial: false, toast: 'reselect', fewChanges: few ?? 0,
+    checkpoint, blockBytes: 65_536, withOrder: true, partial: false, toast: 'reselect', chosen: new ChosenForm(false), fewChanges: few ?? 0,
     batches: few === undefined ? undefined : ({ hold: () => true, batchBytes: 1 << 20 } as unknown as Batches),
     typesOf: () => Promise.resolve(new Map()), put, onReplaced: () => {}, log: () => {},
   });

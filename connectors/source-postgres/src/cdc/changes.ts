@@ -13,6 +13,7 @@ import { ChangeColumns, type ChangeBatch } from './columns/change-columns.js';
 import { LineBuffer } from './decode/line-buffer.js';
 import type { OldKind, PgoutputHandler, WireColumn, WireRelation } from './decode/messages.js';
 import { noRow, TransactionMark, TupleEncoder, type OutColumn } from './decode/tuple-encoder.js';
+import type { ChosenForm } from './log-form.js';
 import type { Lsn } from './lsn.js';
 import { requirePlainNames } from './meta-columns.js';
 import type { Table } from './table.js';
@@ -27,6 +28,8 @@ export interface ChangesOptions {
   readonly toast: 'reselect' | 'fail';
   /** Where the run has them. */
   readonly batches: Batches | undefined;
+  /** In which the log is read. */
+  readonly chosen: ChosenForm;
   /** Changes of a table between two STATEs up to which lines are cheaper than a file. */
   readonly fewChanges: number;
   typesOf(oids: readonly number[]): Promise<PgTypes>;
@@ -287,7 +290,7 @@ export class Changes implements PgoutputHandler {
   }
 
   async #adopt(wire: WireRelation): Promise<void> {
-    const { checkpoint, typesOf, partial, toast, put, onReplaced } = this.#options;
+    const { checkpoint, typesOf, partial, toast, put, onReplaced, chosen } = this.#options;
     const table = [...checkpoint.tables.values()].find(({ stream }) => stream.name === wire.name && (stream.namespace ?? 'public') === (wire.schema || 'pg_catalog'));
     if (!table) {
       this.#shapes.set(wire.oid, undefined);
@@ -308,9 +311,10 @@ export class Changes implements PgoutputHandler {
     table.requireKey(carried.map(({ name }) => name));
     // With identity FULL every column is part of the identity, and none of them tells rows apart.
     const isKey = ({ name, key }: WireColumn): boolean => (wire.identity === 'f' ? table.primaryKey.includes(name) : key);
-    const columns = wire.columns.flatMap((column, index): OutColumn[] => {
-      const { name, typeOid, modifier } = column;
-      const type = columnType(typeOid, modifier, types);
+    const typed = wire.columns.map((column) => ({ ...column, type: columnType(column.typeOid, column.modifier, types) }));
+    chosen.requires(table.stream, table.schema, typed);
+    const columns = typed.flatMap((column, index): OutColumn[] => {
+      const { name, type } = column;
       const property = table.schema.propertyOf(name, type.logical);
       return property === undefined ? [] : [{ index, property, type, key: isKey(column) }];
     });
@@ -321,7 +325,7 @@ export class Changes implements PgoutputHandler {
     // Where every change becomes a row, there is no older value to keep in it.
     const keeps = partial && merging.has(table.configured.destination_sync_mode);
     const encoder = new TupleEncoder({ stream: table.stream, relation: wire, columns: told, partial: keeps, toast });
-    const gathered = this.#options.batches?.hold(told.map(({ property }) => ({ name: property }))) ? ChangeColumns.of(encoder) : undefined;
+    const gathered = this.#options.batches?.hold(told.map(({ property }) => ({ name: property }))) ? ChangeColumns.of(encoder, chosen.form) : undefined;
     this.#shapes.set(wire.oid, { table, encoder, busy: gathered && new BusyTable(gathered), transaction: -1, follows: false });
   }
 }

@@ -18,6 +18,7 @@ import { ReplicationStream } from './connection/replication-stream.js';
 import { Control } from './control.js';
 import { Copier } from './copier.js';
 import { Mailbox } from '../mailbox.js';
+import { ChosenForm } from './log-form.js';
 import { isReadByChanges, requirePlainNames } from './meta-columns.js';
 import { watchForTables } from './new-tables.js';
 import { openSlot, type OpenedSlot } from './open-slot.js';
@@ -73,8 +74,9 @@ class Replication {
     const { config } = this.#context;
     const connection = await openPatiently(this.#context);
     await using control = new Control(config, connection);
-    const { tables, others } = await this.#streams(connection);
     const batches = await batchesOf({ ...this.#context, signal: this.#controller.signal }, connection);
+    const chosen = new ChosenForm(batches !== undefined);
+    const { tables, others } = await this.#streams(connection, chosen);
     const followed = await this.#publish(connection, tables);
     const stream = await ReplicationStream.open(config);
     try {
@@ -88,7 +90,7 @@ class Replication {
       for (const table of followed) await this.#mailbox.put(status(table.stream, 'STARTED'));
       // Before the first row: a slot that nobody knows of would keep the log for ever.
       await this.#mailbox.put(checkpoint.take());
-      await this.#replicate({ control, stream, slot, checkpoint, others, batches });
+      await this.#replicate({ control, stream, slot, checkpoint, others, batches, chosen });
     } catch (error) {
       await this.#confirmations.stop();
       await stream.stop();
@@ -119,7 +121,7 @@ class Replication {
   }
 
   /** Sorts the streams by how they are read; those that are not there are told. */
-  async #streams(connection: Connection): Promise<{ tables: Table[]; others: OtherStream[] }> {
+  async #streams(connection: Connection, chosen: ChosenForm): Promise<{ tables: Table[]; others: OtherStream[] }> {
     const { catalog, stateOf } = this.#context;
     const names = catalog.streams.map(({ stream }) => ({ schema: stream.namespace ?? 'public', name: stream.name }));
     const found = await findRelations(connection, { names }).catch((error: unknown) => {
@@ -137,7 +139,9 @@ class Replication {
         await this.#mailbox.put(failed(stream, error));
       } else if (isReadByChanges(configured)) {
         requirePlainNames(stream, relation.columns);
-        tables.push(new Table(configured, relation.oid, tableStateOf(stateOf(stream), stream)));
+        const table = new Table(configured, relation.oid, tableStateOf(stateOf(stream), stream));
+        chosen.holds(table.schema, relation.columns);
+        tables.push(table);
       } else {
         others.push({ configured, relation });
       }
@@ -154,16 +158,16 @@ class Replication {
 
   async #replicate(parts: {
     readonly control: Control; readonly stream: ReplicationStream; readonly slot: OpenedSlot; readonly checkpoint: Checkpoint; readonly others: readonly OtherStream[];
-    readonly batches: Batches | undefined;
+    readonly batches: Batches | undefined; readonly chosen: ChosenForm;
   }): Promise<void> {
-    const { control, slot, checkpoint, others, batches } = parts;
+    const { control, slot, checkpoint, others, batches, chosen } = parts;
     const { config, session, log } = this.#context;
     const { signal } = this.#controller;
     const mailbox = this.#mailbox;
     const withOrder = session !== undefined;
     const start = async (stream: ReplicationStream): Promise<ReplicationStream> => {
       const { slot: name, publication } = this.#publishing.names;
-      await stream.start({ slot: name, publications: [publication], from: checkpoint.position, messages: false, signal, log });
+      await stream.start({ slot: name, publications: [publication], from: checkpoint.position, messages: false, form: chosen.form, signal, log });
       this.#confirmations.attach(stream);
       return stream;
     };
@@ -180,7 +184,7 @@ class Replication {
       onProgress: () => replicator.progress(),
     });
     const changes = new Changes({
-      checkpoint, withOrder, log, batches,
+      checkpoint, withOrder, log, batches, chosen,
       blockBytes: config.block_bytes,
       fewChanges: config.batch_changes,
       partial: session?.extensions.includes('partial') ?? false,
@@ -195,13 +199,12 @@ class Replication {
       blockBytes: config.block_bytes,
       stateIntervalMs: session?.state_interval_ms ?? config.state_interval_seconds * 1000,
       end: this.#continuous ? undefined : { target: slot.flushed, ready: () => othersDone && copier.idle },
-      reconnect: this.#continuous
-        ? async () => {
-            const stream = await ReplicationStream.open(config);
-            await slot.requireSame(stream);
-            return start(stream);
-          }
-        : undefined,
+      patient: this.#continuous,
+      reconnect: async () => {
+        const stream = await ReplicationStream.open(config);
+        await slot.requireSame(stream);
+        return start(stream);
+      },
     });
     copier.add([...checkpoint.tables.values()].filter(({ phase }) => phase === 'pending'));
     await this.#together([

@@ -14,6 +14,7 @@ import type { ReplicationStream } from './connection/replication-stream.js';
 import type { Control } from './control.js';
 import { readMessage } from './decode/messages.js';
 import { fillHoles } from './decode/reselect.js';
+import { TextWanted } from './log-form.js';
 import { formatLsn, type Lsn } from './lsn.js';
 import type { Mailbox } from '../mailbox.js';
 
@@ -30,8 +31,10 @@ export interface ReplicatorOptions {
   /** undefined: there is no end. */
   readonly end: { /** Up to here. */ target: Lsn; /** Whether everything else is done. */ readonly ready: () => boolean } | undefined;
   readonly signal: AbortSignal;
-  /** Another connection, at the position of the checkpoint. Undefined: a lost one ends the run. */
-  readonly reconnect: (() => Promise<ReplicationStream>) | undefined;
+  /** Another connection, at the position of the checkpoint. */
+  reconnect(): Promise<ReplicationStream>;
+  /** A lost connection does not end the run. */
+  readonly patient: boolean;
   log(level: 'INFO' | 'WARN', message: string): void;
 }
 
@@ -269,22 +272,24 @@ export class Replicator {
   }
 
   async #reconnect(error: unknown): Promise<void> {
-    const { reconnect, changes, signal, log, checkpoint } = this.#options;
+    const { patient, changes, signal, log, checkpoint } = this.#options;
+    const isLost = !(error instanceof TextWanted);
     const failure = toConnectorError(error);
-    if (!reconnect || !mayComeBack(failure) || signal.aborted) throw error;
+    if (signal.aborted || (isLost && !(patient && mayComeBack(failure)))) throw error;
     changes.interrupted();
     await this.#stream.stop();
-    log('WARN', `${failure.message}; connecting again, to go on at ${formatLsn(checkpoint.position)}`);
-    for (let wait = 1000; ; wait = Math.min(wait * 2, 30_000)) {
+    if (!isLost) failpoint('cdc.other_form');
+    log(isLost ? 'WARN' : 'INFO', `${failure.message}; connecting again, to go on at ${formatLsn(checkpoint.position)}`);
+    for (let wait = isLost ? 1000 : 0; ; wait = Math.min(Math.max(wait * 2, 1000), 30_000)) {
       await sleep(wait, undefined, { signal });
       try {
-        this.#stream = await reconnect();
+        this.#stream = await this.#options.reconnect();
         log('INFO', 'connected again');
         return;
       } catch (again) {
         const classified = toConnectorError(again);
-        if (!mayComeBack(classified)) throw again;
-        log('WARN', `${classified.message}; trying again in ${Math.min((wait * 2) / 1000, 30)} s`);
+        if (!patient || !mayComeBack(classified)) throw again;
+        log('WARN', `${classified.message}; trying again in ${Math.min(Math.max((wait * 2) / 1000, 1), 30)} s`);
       }
     }
   }

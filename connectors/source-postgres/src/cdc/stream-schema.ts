@@ -35,9 +35,14 @@ export class StreamSchema {
     this.#whole = new Set(known.length > 0 ? known : now.keys());
   }
 
+  /** False: the user left the column out. */
+  wants(column: string): boolean {
+    return !this.#leftOut.has(column) && (!this.#only || this.#types.has(column));
+  }
+
   /** Which property takes the values of a column of this type; undefined if the user left the column out. */
   propertyOf(column: string, type: LogicalType): string | undefined {
-    if (this.#leftOut.has(column) || (this.#only && !this.#types.has(column))) return undefined;
+    if (!this.wants(column)) return undefined;
     for (let name = column, n = 1; ; n++) {
       const known = this.#types.get(name);
       if (!known || isWidening(known, type)) this.#set(name, type);

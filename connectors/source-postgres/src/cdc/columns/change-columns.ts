@@ -4,7 +4,7 @@
  */
 import { parquetFile } from '@tapline/sdk/batch';
 import type { StreamDescriptor } from '@tapline/protocol';
-import { int32, NULL, TEXT, uint16, UNCHANGED, unknownKind } from '../decode/tuple.js';
+import { BINARY, int32, NULL, TEXT, uint16, UNCHANGED, unknownKind, type LogForm } from '../decode/tuple.js';
 import type { OldKind } from '../decode/messages.js';
 import type { TransactionMark } from '../decode/transaction-mark.js';
 import type { TupleEncoder } from '../decode/tuple-encoder.js';
@@ -31,6 +31,8 @@ export class ChangeColumns {
   readonly #encoder: TupleEncoder;
   readonly #forms: readonly ChangeForm[];
   readonly #names: readonly string[];
+  /** Of the values that the forms read. */
+  readonly #kind: number;
   /** By place in the wire tuple: the column, or -1. */
   readonly #columnOf: Int32Array;
   #starts: Int32Array | undefined;
@@ -42,17 +44,18 @@ export class ChangeColumns {
   #spare: ChangeBuffers | undefined;
 
   /** Undefined: a column of the table can only be written by the server. */
-  static of(encoder: TupleEncoder): ChangeColumns | undefined {
+  static of(encoder: TupleEncoder, log: LogForm): ChangeColumns | undefined {
     const { columns } = encoder.options;
-    const forms = columns.flatMap(({ type }) => changeForm(type) ?? []);
-    return forms.length === columns.length && forms.length > 0 ? new ChangeColumns(encoder, forms) : undefined;
+    const forms = columns.flatMap(({ type }) => changeForm(type, log) ?? []);
+    return forms.length === columns.length && forms.length > 0 ? new ChangeColumns(encoder, forms, log === 'binary' ? BINARY : TEXT) : undefined;
   }
 
-  private constructor(encoder: TupleEncoder, forms: readonly ChangeForm[]) {
+  private constructor(encoder: TupleEncoder, forms: readonly ChangeForm[], kind: number) {
     const { stream, columns, relation } = encoder.options;
     this.stream = stream;
     this.#encoder = encoder;
     this.#forms = forms;
+    this.#kind = kind;
     this.#names = columns.map(({ property }) => property);
     this.#columnOf = new Int32Array(Math.max(relation.columns.length, ...columns.map(({ index }) => index + 1))).fill(-1);
     columns.forEach(({ index }, i) => (this.#columnOf[index] = i));
@@ -79,8 +82,8 @@ export class ChangeColumns {
     for (let i = 0; i < count; i++) {
       const kind = bytes[at];
       const column = columnOf[i]!;
-      if (kind === TEXT) {
-        if (column >= 0) starts[base + column] = at + 5;
+      if (kind === TEXT || kind === BINARY) {
+        if (column >= 0) starts[base + column] = this.#valueAt(bytes, at);
         at += 5 + int32(bytes, at + 1);
       } else if (kind === NULL) {
         at++;
@@ -89,7 +92,7 @@ export class ChangeColumns {
         if (column < 0) continue;
         const before = this.#encoder.oldColumn(i, bytes, old);
         if (before !== -1) {
-          if (bytes[before] !== NULL) starts[base + column] = before + 5;
+          if (bytes[before] !== NULL) starts[base + column] = this.#valueAt(bytes, before);
         } else if (this.#encoder.keepsUnchanged(i, bytes, old, tuple)) unchanged += `${unchanged === '' ? '' : ','}${JSON.stringify(this.#names[column])}`;
         else return false;
       } else throw unknownKind(kind);
@@ -110,8 +113,8 @@ export class ChangeColumns {
       const kind = bytes[at];
       const column = columnOf[i]!;
       const wanted = column >= 0 && (oldKind === 'O' || columns[column]!.key);
-      if (kind === TEXT) {
-        if (wanted) this.#starts![base + column] = at + 5;
+      if (kind === TEXT || kind === BINARY) {
+        if (wanted) this.#starts![base + column] = this.#valueAt(bytes, at);
         at += 5 + int32(bytes, at + 1);
       } else if (kind === NULL) {
         at++;
@@ -133,7 +136,7 @@ export class ChangeColumns {
     const bytes = this.#bytes!;
     this.#bytes = undefined;
     const { columns, stray } = this.#filling!;
-    const fields = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), starts: this.#starts!, stride: columns.length, rows, scratch: -1 };
+    const fields = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), starts: this.#starts!, stride: columns.length, rows, scratch: -1, owned: false };
     for (let i = 0; i < columns.length; i++) this.#forms[i]!.decode(fields, i, columns[i]!, stray[i]!);
   }
 
@@ -162,6 +165,12 @@ export class ChangeColumns {
     this.#filling = undefined;
     this.#spare = undefined;
     this.#starts = undefined;
+  }
+
+  /** Where the bytes of a value begin that is not null. */
+  #valueAt(bytes: Buffer, at: number): number {
+    if (bytes[at] !== this.#kind) throw unknownKind(bytes[at]);
+    return at + 5;
   }
 
   /** Where the fields of the next row begin in `starts`, all of them null so far. */

@@ -1,6 +1,7 @@
 /** Booleans, numbers and bytes of the log's text into columns. What a column has no place for goes beside it as the text of a line. */
 import { booleanOf } from '../../batch/decode-fixed.js';
 import type { Decode } from '../../batch/fields.js';
+import { liesHalfway } from '../decode/float-text.js';
 
 const MINUS = 0x2d;
 const POINT = 0x2e;
@@ -123,10 +124,6 @@ export const float64: Decode = ({ bytes, view, starts, stride, rows }, field, co
 };
 
 const smallestNormal = 2 ** -126;
-const asDouble = new DataView(new ArrayBuffer(8));
-/** Of a double the bits that a float lacks, and how they are halfway between two floats. */
-const lowerBits = 0x1fff_ffff;
-const halfway = 0x1000_0000;
 
 /** By way of a double, which is right unless that lies halfway between two floats: it may have been rounded to there. */
 export const float32: Decode = ({ bytes, view, starts, stride, rows }, field, column, stray) => {
@@ -141,8 +138,7 @@ export const float32: Decode = ({ bytes, view, starts, stride, rows }, field, co
     }
     const text = bytes.toString('latin1', at, at + view.getInt32(at - 4));
     const value = Number(text);
-    asDouble.setFloat64(0, value);
-    if ((asDouble.getUint32(4) & lowerBits) === halfway || (value !== 0 && Math.abs(value) < smallestNormal)) {
+    if (liesHalfway(value) || (value !== 0 && Math.abs(value) < smallestNormal)) {
       column.setNull(row);
       stray(row, text);
       continue;

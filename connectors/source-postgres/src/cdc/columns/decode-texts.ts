@@ -1,41 +1,8 @@
-/** What stays text in a batch: the log's own, or what a line has for an array. */
+/** Text that is made: what a line has for an array. */
 import type { Column } from '@tapline/sdk/batch';
 import type { Decode } from '../../batch/fields.js';
 import { writeArray, type ArrayElements } from '../decode/array-json.js';
 import { LineBuffer } from '../decode/line-buffer.js';
-
-/** Up to here a loop is done before a call has begun. */
-const shortText = 64;
-
-export const text: Decode = ({ bytes, view, starts, stride, rows }, field, column) => {
-  let total = 0;
-  for (let i = field, end = rows * stride; i < end; i += stride) {
-    const at = starts[i]!;
-    if (at >= 0) total += 4 + view.getInt32(at - 4);
-  }
-  column.reserve(rows, total);
-  const { bytes: target, view: out } = column;
-  let { used, rows: row } = column;
-  for (let i = field, end = rows * stride; i < end; i += stride, row++) {
-    const at = starts[i]!;
-    if (at < 0) {
-      column.setNull(row);
-      continue;
-    }
-    const length = view.getInt32(at - 4);
-    out.setInt32(used, length, true);
-    used += 4;
-    if (length > shortText) bytes.copy(target, used, at, at + length);
-    else {
-      let j = 0;
-      for (; j + 4 <= length; j += 4) out.setInt32(used + j, view.getInt32(at + j));
-      for (; j < length; j++) target[used + j] = bytes[at + j]!;
-    }
-    used += length;
-  }
-  column.used = used;
-  column.rows = row;
-};
 
 /** Of a value JSON is made, and in a line that is a string: here it is the string's own text. */
 export const array = (elements: ArrayElements): Decode => ({ bytes, view, starts, stride, rows }, field, column) => {

@@ -1,10 +1,16 @@
-/** How a column of a change travels in a batch: natively where its text in the log is read in no time, else as the text that a line has. */
+/**
+ * How a column of a change travels in a batch. Where the log is in binary, as in a copy (batch/forms.ts). Where it is in text, natively what is
+ * read of text in no time, else as the text that a line has.
+ */
 import type { BatchType } from '@tapline/sdk/batch';
 import type { ColumnType } from '../../types.js';
+import { bytes } from '../../batch/decode-text.js';
 import type { Decode } from '../../batch/fields.js';
+import { binaryForm } from '../../batch/forms.js';
+import type { LogForm } from '../decode/tuple.js';
 import { elementsOf } from '../decode/forms.js';
 import { boolean, decimal, float32, float64, hexBytes, int32, int64 } from './decode-scalars.js';
-import { array, text } from './decode-texts.js';
+import { array } from './decode-texts.js';
 import { date, timestamp, timestamptz } from './decode-times.js';
 
 export interface ChangeForm {
@@ -12,12 +18,14 @@ export interface ChangeForm {
   readonly decode: Decode;
 }
 
-const asText: ChangeForm = { type: { kind: 'text' }, decode: text };
+const asText: ChangeForm = { type: { kind: 'text' }, decode: bytes };
 /** So many digits 64 bits hold. */
 const mostDigits = 18;
 
-/** Undefined: only the server can write it. */
-export function changeForm(type: ColumnType): ChangeForm | undefined {
+/** Undefined: only the server can write it; or it is none that is known in binary. */
+export const changeForm = (type: ColumnType, log: LogForm): ChangeForm | undefined => (log === 'binary' ? binaryForm(type) : formOfText(type));
+
+function formOfText(type: ColumnType): ChangeForm | undefined {
   const { logical } = type;
   switch (logical.kind) {
     case 'boolean': return { type: { kind: 'boolean' }, decode: boolean };

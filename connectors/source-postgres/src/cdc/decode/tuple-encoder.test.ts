@@ -139,7 +139,9 @@ describe('lines of changes', () => {
     expect(() => encode([message('X')])).toThrow('unknown kind: byte 0x58');
     expect(() => encode([message('I', 'Q')])).toThrow('an insert with an unknown part: byte 0x51');
     expect(() => encode([message('U', 'K', tuple('1'), 'Q')])).toThrow('an update with an unknown part');
-    expect(() => encode([message('I', 'N', Buffer.from([0, 1, 0x62, 0, 0, 0, 0]))])).toThrow('a value of an unknown kind: byte 0x62');
+    expect(() => encode([message('I', 'N', Buffer.from([0, 1, 0x63, 0, 0, 0, 0]))])).toThrow('a value of an unknown kind: byte 0x63');
+    const interval = [{ index: 0, property: 'id', type: type({ kind: 'interval' }, 1186), key: true }];
+    expect(() => encode([message('I', 'N', Buffer.from([0, 1, 0x62, 0, 0, 0, 0]))], { columns: interval })).toThrow(`shop.orders: the log holds 'id' in a binary form that is not known here`);
   });
 });
 

@@ -1,11 +1,16 @@
 /**
- * A tuple of pgoutput: an Int16 count, and a kind a column: `n` null, `u` unchanged TOAST, `t` text (an Int32 length, the bytes).
+ * A tuple of pgoutput: an Int16 count, and a kind a column: `n` null, `u` unchanged TOAST, `t` text (an Int32 length, the bytes), `b` the same
+ * of the type's binary form.
  */
 import { systemError } from '@tapline/protocol';
 
 export const NULL = 0x6e;
 export const UNCHANGED = 0x75;
 export const TEXT = 0x74;
+export const BINARY = 0x62;
+
+/** What the log's values are asked for as: the server then sends all of them so, but for types that have no binary form. */
+export type LogForm = 'text' | 'binary';
 
 export const int32 = (bytes: Uint8Array, at: number): number => (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 export const uint32 = (bytes: Uint8Array, at: number): number => int32(bytes, at) >>> 0;
@@ -18,7 +23,7 @@ export function cString(bytes: Buffer, at: number): string {
 /** The offset after a column. */
 export function skipColumn(bytes: Buffer, at: number): number {
   const kind = bytes[at];
-  if (kind === TEXT) return at + 5 + int32(bytes, at + 1);
+  if (kind === TEXT || kind === BINARY) return at + 5 + int32(bytes, at + 1);
   if (kind === NULL || kind === UNCHANGED) return at + 1;
   throw unknownKind(kind);
 }
