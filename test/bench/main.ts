@@ -48,7 +48,7 @@ const scenarios: Record<string, Scenario> = {
   startup: { about: '--help, spec, and a sync that has nothing to do', run: startup },
   memory: { about: '10,000,000 rows, and one row of 100 MB: the peak of the whole tree of processes', run: memory },
   scale: { about: '100,000, 1,000,000 and 10,000,000 rows; 1, 10 and 1,000 tables (--tables): what each costs', run: scale },
-  workers: { about: '1,000,000 rows in a table without a key, and in 10 tables, read by 1, 2 and 4 sessions', run: workers },
+  workers: { about: '1,000,000 rows in a table with a key, in one without, and in 10 tables, read by 1, 2 and 4 sessions', run: workers },
   peers: { about: 'the first of these beside dlt, sling, Singer and ingestr, where they can be had; not among all', run: peers },
 };
 

@@ -19,13 +19,14 @@ export interface WorkersOptions {
 const sessions = [1, 2, 4];
 const ten = Array.from({ length: 10 }, (_, at) => `events_${at + 1}`);
 
-/** What it is worth that several sessions read (`workers`): the ranges of one table without a key, and several tables at once. */
+/** What it is worth that several sessions read (`workers`): the ranges of one table, with a key and without one, and several tables at once. */
 export async function workers({ rows = 1_000_000, repetitions = 5, transport, save = true }: WorkersOptions = {}): Promise<void> {
   const server = await startBenchServer();
   const dir = await mkdtemp(join(tmpdir(), 'tapline-bench-'));
   const world: World = { server, dir, transports: transportsOf(transport), repetitions, save };
   try {
     const shapes = [
+      { shape: 'one table with a key', tables: ['events'], keyed: true },
       { shape: 'one table without a key', tables: ['events'], keyed: false },
       { shape: `${ten.length} tables`, tables: ten, keyed: true },
     ];

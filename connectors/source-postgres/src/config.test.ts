@@ -29,6 +29,16 @@ describe('states', () => {
     expect(code(() => snapshotStateOf(state, stream, ['id', 'day']))).toBe('pg_state');
     expect(snapshotStateOf({ v: 1, mode: 'snapshot', complete: true }, stream, ['new'])).toMatchObject({ complete: true });
   });
+  test('one of ranges, too; and one of a later version is refused as that', () => {
+    const state = { v: 2, mode: 'snapshot', complete: false, key: ['id'], ranges: [{ after: ['3'], until: ['7'] }, { after: ['7'] }] };
+    expect(snapshotStateOf(state, stream, ['id'])).toEqual(state);
+    expect(code(() => snapshotStateOf(state, stream, ['id', 'day']))).toBe('pg_state');
+    expect(code(() => snapshotStateOf(state, stream, []))).toBe('pg_state');
+    expect(code(() => cursorStateOf(state, stream, 'at'))).toBe('pg_state');
+    expect(() => snapshotStateOf({ ...state, v: 3 }, stream, ['id'])).toThrow('has version 3, which is newer than this program');
+    expect(() => cursorStateOf({ v: 2, mode: 'cursor', cursor: 'at', value: '1' }, stream, 'at')).toThrow('has version 2, which is newer than this program');
+    expect(() => snapshotStateOf({ ...state, ranges: [{ before: ['3'] }] }, stream, ['id'])).toThrow('is not one that this source writes');
+  });
   test.each([[[]], ['x'], [7], [{ v: 9, mode: 'snapshot' }], [{ v: 1, mode: 'snapshot', complete: true, more: 1 }], [{ v: 1, mode: 'cursor', cursor: 'at', value: '1' }]])('%o is refused', (raw) => {
     // An empty list is an empty object to JavaScript: platforms send it for "from the start".
     expect(code(() => snapshotStateOf(raw, stream, ['id']))).toBe(Array.isArray(raw) ? '' : 'pg_state');

@@ -7,7 +7,7 @@ const about = <Schema extends z.ZodType>(schema: Schema, description: string): S
 export const config = z.strictObject({
   ...addressFields,
   schemas: about(z.array(z.string().min(1)).min(1), 'Schemas to look into. Default: all but pg_* and information_schema.').optional(),
-  workers: about(z.int().min(1).max(32), 'How many sessions read tables at once, and page ranges of a large table that is not read in the order of a key. Default: half of the cores, at most 4. For the copies of cdc: snapshot_workers.').optional(),
+  workers: about(z.int().min(1).max(32), 'How many sessions read tables at once, and ranges of a large table: of its key, or of its pages if it has none to go on by. Default: half of the cores, at most 4. For the copies of cdc: snapshot_workers.').optional(),
   replication: about(z.enum(['none', 'cdc']), 'How changes are found: none (full refresh, or incremental by a cursor column), or cdc.').default('none'),
   slot: about(z.string().regex(/^[a-z0-9_]{1,63}$/), 'With cdc: the replication slot. Default: tapline_<sync>_<8 hex>; without a runner, tapline.').optional(),
   publication: about(z.string().min(1).max(63), 'With cdc: a publication of your own, which is checked and never changed. Default: one with the name of the slot, made and kept for the selected tables.').optional(),

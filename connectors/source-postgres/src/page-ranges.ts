@@ -2,7 +2,7 @@
 import type { Connection } from './connection.js';
 import type { Relation } from './relations.js';
 
-const pageBytes = 8192;
+export const pageBytes = 8192;
 
 /**
  * Conditions on the alias `s` that divide the table, each of about so many bytes; `[undefined]`: it is read as one. The last one has no

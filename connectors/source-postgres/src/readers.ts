@@ -9,9 +9,18 @@ export interface Division {
   readonly exported: string;
   /** How many parts. */
   readonly parts: number;
-  read(part: number, connection: Connection): AsyncGenerator<SourceItem, void, undefined>;
+  read(part: number, connection: Connection): AsyncGenerator<Piece, void, undefined>;
+  /** Asked by each session that stops before the end: what it puts at once, if anything. */
+  stopped?(): SourceItem | undefined;
   /** What a session says of an error is told as its own. */
   classify(error: unknown, connection: Connection): unknown;
+}
+
+/** Of a part. */
+export interface Piece {
+  readonly item: SourceItem;
+  /** Called once the item has its place. What it returns has the next one: no other session comes between. */
+  behind?(): SourceItem | undefined;
 }
 
 export interface ReadersOptions<Stream> {
@@ -20,6 +29,7 @@ export interface ReadersOptions<Stream> {
   readonly signal: AbortSignal;
   /** Reads a whole stream; what it throws ends all. */
   read(stream: Stream, connection: Connection): Promise<void>;
+  /** The item takes its place at once; resolves when there is room for more. */
   put(item: SourceItem): Promise<void>;
   /** Of a further session. */
   open(): Promise<Connection>;
@@ -131,10 +141,17 @@ export class Readers<Stream> {
     const { signal, put } = this.#options;
     const { division } = running;
     while (running.next < division.parts) {
-      for await (const item of division.read(running.next++, connection)) {
-        await put(item);
+      for await (const { item, behind } of division.read(running.next++, connection)) {
+        // Nothing is awaited between an item and what is said of it.
+        const placed = [put(item)];
+        const more = behind?.();
+        if (more) placed.push(put(more));
+        await Promise.all(placed);
         if (passed) failpoint(passed);
-        if (signal.aborted) return;
+        if (!signal.aborted) continue;
+        const last = division.stopped?.();
+        if (last) await put(last);
+        return;
       }
     }
   }

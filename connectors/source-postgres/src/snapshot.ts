@@ -1,13 +1,14 @@
 /**
  * Full refresh: one COPY in one REPEATABLE READ snapshot. A table whose key has an order that can be reproduced is read in that order,
- * so that any row is a place to go on from; checkpoints other table is read as it lies, by several sessions if it is large and there are several,
- * and an interrupted read begins again.
+ * so that any row is a place to go on from; every other table is read as it lies, and an interrupted read begins again. A large table is
+ * read by several sessions, if there are several: in ranges of such a key, or of its pages.
  */
-import { identifier, literal } from '@tapline/postgres-client';
 import type { StreamDescriptor } from '@tapline/protocol';
 import { status, streamState, type SourceItem } from '@tapline/sdk';
-import { exportSnapshot, pageRanges } from './page-ranges.js';
-import { checkpoints, inSnapshot, type Reading } from './reading.js';
+import { byKey, byPages } from './divisions.js';
+import { KeyProgress } from './key-progress.js';
+import { keyRanges, rowsOf, withoutSort, type KeyRange } from './key-ranges.js';
+import { inSnapshot, type Reading } from './reading.js';
 import type { Relation } from './relations.js';
 import { rowReader } from './rows.js';
 import { snapshotStateOf, type SnapshotState } from './state.js';
@@ -29,61 +30,45 @@ export async function* readSnapshot(reading: Reading): AsyncGenerator<SourceItem
 }
 
 async function* copy(reading: Reading, key: readonly string[], state: SnapshotState | undefined): AsyncGenerator<SourceItem, void, undefined> {
-  const { stream, relation, connection } = reading;
-  if (key.length === 0 && (await copyTogether(reading))) {
-    if (!reading.signal.aborted) yield complete(stream);
-    return;
-  }
-  const read = await rowReader(reading);
-  // The index walks in the key's order. A sort could fill the server's disk with a copy of the table.
-  if (key.length > 0) await connection.query('SET LOCAL enable_sort = off');
-  const due = checkpoints(reading.stateIntervalMs);
-  let emittedAt = Date.now();
-  const rows = read({
-    where: state?.after && after(relation, key, state.after),
-    orderBy: key,
-    needed: key,
-    lastOf: key,
-    emittedAt: () => emittedAt,
-  });
-  for await (const { item, last } of rows) {
-    yield item;
-    if (key.length > 0 && (reading.signal.aborted || due(item))) {
-      yield streamState(stream, { v: 1, mode: 'snapshot', complete: false, key: [...key], after: [...last] } satisfies SnapshotState);
-      emittedAt = Date.now();
+  const { stream, connection, together, signal } = reading;
+  const progress = new KeyProgress(reading, key, await rangesOf(reading, key, state));
+  if (together) {
+    const division = key.length === 0 ? await byPages(reading, together.rangeBytes) : progress.ranges.length > 1 ? await byKey(reading, key, progress) : undefined;
+    if (division) {
+      await together.divide(division, connection);
+      if (!signal.aborted) yield complete(stream);
+      return;
     }
-    if (reading.signal.aborted) return;
+  }
+  yield* copyAlone(reading, key, progress);
+}
+
+/** What is left to be read. */
+async function rangesOf({ connection, relation, together }: Reading, key: readonly string[], state: SnapshotState | undefined): Promise<readonly KeyRange[]> {
+  if (state?.v === 2) return state.ranges;
+  const after = state?.after;
+  return together && key.length > 0 ? keyRanges(connection, relation, { key, after, bytes: together.rangeBytes }) : [{ after }];
+}
+
+/** By this session, one range after another. */
+async function* copyAlone(reading: Reading, key: readonly string[], progress: KeyProgress): AsyncGenerator<SourceItem, void, undefined> {
+  const { stream, relation, connection, signal } = reading;
+  const read = await rowReader(reading);
+  if (key.length > 0) await withoutSort(connection);
+  let emittedAt = Date.now();
+  for (const [at, range] of progress.ranges.entries()) {
+    for await (const rows of read({ ...rowsOf(relation, key, range), emittedAt: () => emittedAt })) {
+      yield rows.item;
+      const state = key.length > 0 ? (progress.passed(at, rows) ?? (signal.aborted ? progress.stopped() : undefined)) : undefined;
+      if (state) {
+        yield state;
+        emittedAt = Date.now();
+      }
+      if (signal.aborted) return;
+    }
+    progress.finished(at);
   }
   yield complete(stream);
 }
 
 const complete = (stream: StreamDescriptor): SourceItem => streamState(stream, { v: 1, mode: 'snapshot', complete: true } satisfies SnapshotState);
-
-/** By all sessions that have nothing else to do. False: the table is read as one. */
-async function copyTogether(reading: Reading): Promise<boolean> {
-  const { together, relation, connection, signal } = reading;
-  if (!together) return false;
-  const ranges = await pageRanges(connection, relation, together.rangeBytes);
-  if (ranges.length === 1) return false;
-  const { schema, name } = relation;
-  await together.divide({
-    exported: await exportSnapshot(connection),
-    parts: ranges.length,
-    async *read(part, session) {
-      const read = await rowReader({ ...reading, connection: session });
-      for await (const { item } of read({ where: ranges[part], emittedAt: Date.now })) {
-        yield item;
-        if (signal.aborted) return;
-      }
-    },
-    classify: (error, session) => session.classify(error, { schema, name }),
-  }, connection);
-  return true;
-}
-
-/** Compared as a row, which an index on the key can answer. */
-function after(relation: Relation, key: readonly string[], values: readonly string[]): string {
-  const columns = key.map((name) => `s.${identifier(name)}`);
-  const bounds = key.map((name, i) => `${literal(values[i] ?? '')}::${relation.columns.find((column) => column.name === name)!.type.sqlName}`);
-  return `(${columns.join(', ')}) > (${bounds.join(', ')})`;
-}

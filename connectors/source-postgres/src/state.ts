@@ -5,13 +5,27 @@ import { z } from 'zod';
 const v = z.literal(1);
 
 /** A full refresh: rows up to and including the key `after` (as text) are out; or all are. */
-const SnapshotState = z.strictObject({
+const PlaceState = z.strictObject({
   v,
   mode: z.literal('snapshot'),
   complete: z.boolean(),
   key: z.array(z.string()).optional(),
   after: z.array(z.string()).optional(),
 });
+
+/**
+ * A full refresh in ranges of the key: what is left of each, behind the key `after` and up to and including `until` (as text); without them
+ * from the first row, or to the last. A range that is out is not there.
+ */
+const RangesState = z.strictObject({
+  v: z.literal(2),
+  mode: z.literal('snapshot'),
+  complete: z.literal(false),
+  key: z.array(z.string()).min(1),
+  ranges: z.array(z.strictObject({ after: z.array(z.string()).optional(), until: z.array(z.string()).optional() })),
+});
+
+const SnapshotState = z.discriminatedUnion('v', [PlaceState, RangesState]);
 export type SnapshotState = z.infer<typeof SnapshotState>;
 
 /**
@@ -38,7 +52,8 @@ export function snapshotStateOf(raw: unknown, stream: StreamDescriptor, key: rea
   const state = parse(raw, stream);
   if (!state) return undefined;
   if (state.mode !== 'snapshot') throw foreign(stream, 'belongs to an incremental read, and the stream is now read in full');
-  if (state.after && !sameList(state.key ?? [], key)) throw foreign(stream, `stopped within a read by the key (${(state.key ?? []).join(', ')}), which is no longer the key`);
+  const stopped = state.v === 2 || state.after !== undefined;
+  if (stopped && !sameList(state.key ?? [], key)) throw foreign(stream, `stopped within a read by the key (${(state.key ?? []).join(', ')}), which is no longer the key`);
   return state;
 }
 
@@ -58,8 +73,8 @@ function parse(raw: unknown, stream: StreamDescriptor): State | undefined {
   if (raw === undefined || raw === null || (typeof raw === 'object' && Object.keys(raw).length === 0)) return undefined;
   const parsed = State.safeParse(raw);
   if (parsed.success) return parsed.data;
-  const version = typeof raw === 'object' && 'v' in raw ? raw.v : undefined;
-  if (typeof version === 'number' && version > 1) throw foreign(stream, `has version ${version}, which is newer than this program`);
+  const { v: version, mode } = raw as { v?: unknown; mode?: unknown };
+  if (typeof version === 'number' && version > (mode === 'snapshot' ? 2 : 1)) throw foreign(stream, `has version ${version}, which is newer than this program`);
   throw foreign(stream, 'is not one that this source writes');
 }
 
