@@ -64,7 +64,10 @@ async function kill(world: World, { victim, healedBy }: Case, { hit, ranges, bef
   await until('no session is left', async () => (await world.sessions('true')) === 0);
   if (healedBy === 'its own retry') expect(outcome.exitCode, explain(outcome)).toBe(0);
   else {
-    expect([outcome.exitCode, outcome.signal], explain(outcome)).toEqual(victim === 'runner' ? [null, 'SIGKILL'] : [1, null]);
+// Its output may end in the middle of a line.
+    const exits = { source: [1, 76], destination: [1], runner: [null] }[victim];
+    expect(exits, explain(outcome)).toContain(outcome.exitCode);
+    expect(outcome.signal).toBe(victim === 'runner' ? 'SIGKILL' : null);
     expect(await world.duplicates(), 'what a reader sees right after the crash').toEqual([]);
     await succeeded(world.sync());
   }

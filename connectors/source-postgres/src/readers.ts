@@ -140,7 +140,7 @@ export class Readers<Stream> {
   async #parts(running: Running, connection: Connection, passed?: string): Promise<void> {
     const { signal, put } = this.#options;
     const { division } = running;
-    while (running.next < division.parts) {
+    while (running.next < division.parts && !signal.aborted) {
       for await (const { item, behind } of division.read(running.next++, connection)) {
         // Nothing is awaited between an item and what is said of it.
         const placed = [put(item)];
@@ -148,12 +148,11 @@ export class Readers<Stream> {
         if (more) placed.push(put(more));
         await Promise.all(placed);
         if (passed) failpoint(passed);
-        if (!signal.aborted) continue;
-        const last = division.stopped?.();
-        if (last) await put(last);
-        return;
+        if (signal.aborted) break;
       }
     }
+    const last = signal.aborted ? division.stopped?.() : undefined;
+    if (last) await put(last);
   }
 
   #wake(): void {
