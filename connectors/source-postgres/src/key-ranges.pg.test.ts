@@ -90,8 +90,12 @@ describe.each(postgresVersions('key-ranges'))('ranges of a key, which several se
 
   test.each(['lines', 'batches'])('have states that are true of the %s before them, and of no others', async (form) => {
     const all = await allIds();
-    // The queue is full again and again, and they wake up together.
-    const slow = () => sleep(1).then(() => false);
+    let together = false;
+    // The queue is full from the first item on, until a second session reads; then again and again, and they wake up together.
+    const slow = async (item: { readonly kind: string }) => {
+      while (!together && (item.kind === 'lines' || item.kind === 'batch')) together = (await copying()).length > 1;
+      return sleep(1).then(() => false);
+    };
     const { log, error, failures } = await read('numbered', { stateIntervalMs: 0, stopAfter: slow, ...(form === 'batches' && { batches: tight() }) });
     expect([error, failures]).toEqual([undefined, []]);
     const seen = new Set<number>();
@@ -108,7 +112,7 @@ describe.each(postgresVersions('key-ranges'))('ranges of a key, which several se
       // Behind the end of the one before it a range that nobody reads begins.
       if (ranges.filter((range, i) => i > 0 && range.after?.[0] !== ranges[i - 1]!.until?.[0]).length > 0) beside++;
     }
-    expect([states, beside].every((count) => count > 20), `${states} states, ${beside} of them amid ranges`).toBe(true);
+    expect([states > 20, beside > 3], `${states} states, ${beside} of them amid ranges`).toEqual([true, true]);
     expect(seen.size).toBe(rows);
   });
 
