@@ -46,12 +46,12 @@ async function dies(world: CdcLakeWorld, point: string): Promise<Outcome> {
 /** `hits`: which passages die; of those without `everyday`, random faults hit enough in `npm test`. */
 const steps: readonly { point: string; hits: readonly number[]; everyday?: true; phase: 'the copy' | 'the stream'; rule: string }[] = [
   { point: 'cdc.after_slot', hits: [1], everyday: true, phase: 'the copy', rule: 'a slot that was made, and no state says so' },
-  { point: 'cdc.in_copy', hits: [2, 1, 5], everyday: true, phase: 'the copy', rule: 'a copy that was cut off begins again, and one generation is left' },
+  { point: 'cdc.in_copy', hits: [2, 1, 3], everyday: true, phase: 'the copy', rule: 'a copy that was cut off begins again, and one generation is left' },
   { point: 'cdc.after_copy', hits: [2, 1, 3], everyday: true, phase: 'the copy', rule: 'a copy is over when its state is stored, not before' },
   { point: 'source.after_state', hits: [2, 1], phase: 'the copy', rule: 'a source that dies right after a STATE' },
   { point: 'source.before_confirm', hits: [1], phase: 'the copy', rule: 'stored progress holds, though the slot never heard of it' },
   { point: 'cdc.in_transaction', hits: [1, 2], everyday: true, phase: 'the stream', rule: 'a transaction that was cut off comes again whole, and once' },
-  { point: 'source.after_state', hits: [1, 3], phase: 'the stream', rule: 'a source that dies right after a STATE' },
+  { point: 'source.after_state', hits: [1, 2], phase: 'the stream', rule: 'a source that dies right after a STATE' },
   { point: 'source.before_confirm', hits: [1, 2], everyday: true, phase: 'the stream', rule: 'stored progress prevents a replay, though the slot was not moved' },
   { point: 'source.after_batch', hits: [1, 3], phase: 'the stream', rule: 'a file of changes that nobody was told of is garbage' },
   { point: 'source.after_batch_line', hits: [2, 1], phase: 'the stream', rule: 'changes that no STATE covers come again, and once' },
@@ -216,7 +216,7 @@ describe('the log as it is', () => {
     expect(seen).toBe('25000 rows of 0, 25000 ids, 500 large values; 25000 rows of 1, 25000 ids, 500 large values');
   });
 
-  test.each([undefined, 'cdc.other_form@1', ...(full ? ['cdc.in_transaction@1', 'dest.after_head@1', 'source.after_state@1'] : [])])('a column that a log in binary cannot have, in the middle of a transaction: it is read on as text, and every change is there once, in order (killed at %s)', async (point) => {
+  test.each([undefined, 'cdc.other_form@1', ...(full ? ['cdc.in_transaction@1'] : [])])('a column that a log in binary cannot have, in the middle of a transaction: it is read on as text, and every change is there once, in order (killed at %s)', async (point) => {
     const world = await worldOf('another form');
     await world.database.query('CREATE TABLE t (id int PRIMARY KEY, n int, at timestamptz)');
     const args = ['--streams', 'public.t', '--transport', 'batch'];
