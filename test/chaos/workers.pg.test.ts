@@ -64,7 +64,7 @@ async function kill(world: World, { victim, healedBy }: Case, { hit, ranges, bef
   await until('no session is left', async () => (await world.sessions('true')) === 0);
   if (healedBy === 'its own retry') expect(outcome.exitCode, explain(outcome)).toBe(0);
   else {
-// Its output may end in the middle of a line.
+    // Its output may end in the middle of a line.
     const exits = { source: [1, 76], destination: [1], runner: [null] }[victim];
     expect(exits, explain(outcome)).toContain(outcome.exitCode);
     expect(outcome.signal).toBe(victim === 'runner' ? 'SIGKILL' : null);

@@ -3,6 +3,7 @@ import { postgresVersions } from '@tapline/test/everyday';
 import type { TestDatabase } from '@tapline/test/services';
 import { testDatabase } from '@tapline/test/shared';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { randomOf } from '../../../test/chaos/random.js';
 import { Connection } from './connection.js';
 import { BatchFolder } from './fixtures/batch-folder.js';
 import { configOf, configure, discoverAll, readAll, type Outcome, type ReadOptions } from './fixtures/harness.js';
@@ -17,16 +18,6 @@ interface State {
   readonly complete: boolean;
   readonly after?: readonly string[];
   readonly ranges?: readonly KeyRange[];
-}
-
-/** The same numbers from 0 to 1 each time. */
-function randomOf(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
 
 const ascending = (values: readonly unknown[]): number[] => values.map(Number).sort((a, b) => a - b);
@@ -127,18 +118,18 @@ describe.each(postgresVersions('key-ranges'))('ranges of a key, which several se
     await table(name, columns, values);
     await database.query(more.replaceAll('TABLE_NAME', name));
     const keyOf = (row: Record<string, unknown>): string => JSON.stringify(key.map((column) => row[column]));
-    const random = randomOf(key.length + what.length);
+    const random = randomOf(what);
     const kept: string[] = [];
     const versions: number[] = [];
     let state: State | undefined;
     for (let run = 0; run < 100 && !state?.complete; run++) {
-      let left = 10 + Math.floor(random() * 150);
+      let left = 10 + random.below(150);
       const { log, error, failures } = await read(name, {
         workers: [1, 3, 2, 3][run % 4]!, state, stateIntervalMs: run % 2, stopAfter: (item) => item.kind === 'lines' && --left === 0,
       });
       expect([error, failures]).toEqual([undefined, []]);
       // As if it had been killed anywhere: what no state was behind is not there.
-      const cut = log.slice(0, run === 0 ? log.length : Math.ceil(random() * log.length));
+      const cut = log.slice(0, run === 0 ? log.length : 1 + random.below(log.length));
       const last = cut.findLast((entry) => 'state' in entry);
       if (!last) continue;
       kept.push(...cut.slice(0, cut.indexOf(last)).flatMap((entry) => ('record' in entry ? [keyOf(entry.record)] : [])));

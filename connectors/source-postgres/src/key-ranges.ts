@@ -2,7 +2,7 @@
 import { identifier, literal } from '@tapline/postgres-client';
 import type { Connection } from './connection.js';
 import { source, type CopyRows } from './copy-statement.js';
-import { pageBytes } from './page-ranges.js';
+import { pageBytes, pagesOf } from './page-ranges.js';
 import type { Relation } from './relations.js';
 
 /** Of keys, as text: behind `after`, up to and including `until`. Without `after` from the first row on, without `until` to the last. */
@@ -29,8 +29,9 @@ export interface KeyRangesOptions {
  * a key is there once: no range is empty, unless its rows go before a later run comes to it.
  */
 export async function keyRanges(connection: Connection, relation: Relation, { key, after, bytes }: KeyRangesOptions): Promise<readonly KeyRange[]> {
-  const pages = await sampledFrom(connection, relation);
-  if (pages * pageBytes <= bytes) return [{ after }];
+  const { pages, isHeap } = await pagesOf(connection, relation);
+  // Others need not know how to sample.
+  if (!isHeap || pages * pageBytes <= bytes) return [{ after }];
   const columns = key.map((_, i) => `k${i}`);
   const sampled = `SELECT ${key.map((name, i) => `s.${identifier(name)} AS k${i}`).join(', ')}, ${within(relation, key, { after }) ?? 'true'} AS is_left
     FROM ${source(relation)} s TABLESAMPLE SYSTEM (${Math.min((100 * sampledPages) / pages, 100)}) REPEATABLE (1)`;
@@ -44,16 +45,6 @@ export async function keyRanges(connection: Connection, relation: Relation, { ke
     )
     SELECT key FROM placed WHERE place < places AND place * ranges / places > (place - 1) * ranges / places ORDER BY place`);
   return [...ends, undefined].map((end, i) => ({ after: ends[i - 1]?.key ?? after, until: end?.key }));
-}
-
-/** How many pages the table has; none where it cannot be sampled. */
-async function sampledFrom(connection: Connection, relation: Relation): Promise<number> {
-  if (relation.kind !== 'table') return 0;
-  const [row] = await connection.query<{ pages: number }>(
-    `SELECT (pg_catalog.pg_relation_size(c.oid) / ${pageBytes})::float8 AS pages FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am m ON m.oid = c.relam WHERE c.oid = $1::oid AND m.amname = 'heap'`,
-    [relation.oid],
-  );
-  return row?.pages ?? 0;
 }
 
 /** The rows of a range in the key's order, with the key of the last one. Without a key: all, as they lie. */

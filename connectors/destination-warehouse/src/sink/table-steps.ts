@@ -72,11 +72,9 @@ export class TableSteps {
     this.#nulled = 0;
     this.#changed = new Map();
     const { altersComeFirst } = this.#options.warehouse.dialect;
-    let waiting: RowWork[] = [];
+    const waiting: RowWork[] = [];
     const work = async (): Promise<void> => {
-      const now = waiting;
-      waiting = [];
-      for (const write of now) await write();
+      for (const write of waiting.splice(0)) await write();
     };
     for (const step of steps) {
       const rows = await this.#step(step);

@@ -14,8 +14,7 @@ const largeText = 65_536;
 const bytesFrom = (skip: number): Decode => (fields, field, column) => {
   const { bytes, view, starts, stride, rows, scratch } = fields;
   if (scratch < 0) {
-    if (fields.owned) inPlace(fields, field, column, skip);
-    else copied(fields, field, column, skip);
+    if (!fields.owned || !staysInPlace(fields, field, column, skip)) copied(fields, field, column, skip);
     return;
   }
   column.reserve(rows, 0);
@@ -41,29 +40,21 @@ const bytesFrom = (skip: number): Decode => (fields, field, column) => {
   column.rows = row;
 };
 
-/** Of a large row there is one, in a buffer of its own; what makes it large stays where it is. */
-function inPlace({ bytes, view, starts, stride, rows }: Fields, field: number, column: Column, skip: number): void {
-  for (let i = field, end = rows * stride; i < end; i += stride, column.rows++) {
-    const at = starts[i]!;
-    column.reserve(1, 0);
-    if (at < 0) {
-      column.setNull(column.rows);
-      continue;
-    }
-    const length = view.getInt32(at - 4) - skip;
-    const from = at + skip - 4;
-    view.setInt32(from, length, true);
-    if (column.used === 0 && length > largeText) {
-      column.adopt(bytes.subarray(from, from + 4 + length));
-      continue;
-    }
-    column.reserve(0, 4 + length);
-    bytes.copy(column.bytes, column.used, from, from + 4 + length);
-    column.used += 4 + length;
-  }
+/** Of a large row there is one, in a buffer of its own; what makes it large stays where it is. False: it has to be copied. */
+function staysInPlace({ bytes, view, starts, rows }: Fields, field: number, column: Column, skip: number): boolean {
+  const at = starts[field]!;
+  if (rows !== 1 || at < 0 || column.used > 0) return false;
+  const length = view.getInt32(at - 4) - skip;
+  if (length <= largeText) return false;
+  const from = at + skip - 4;
+  view.setInt32(from, length, true);
+  column.reserve(1, 0);
+  column.adopt(bytes.subarray(from, from + 4 + length));
+  column.rows++;
+  return true;
 }
 
-/** Out of bytes that are somebody else's. */
+/** From one buffer into another. */
 function copied({ bytes, view, starts, stride, rows }: Fields, field: number, column: Column, skip: number): void {
   let total = 0;
   for (let i = field, end = rows * stride; i < end; i += stride) {

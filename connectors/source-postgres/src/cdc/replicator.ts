@@ -280,7 +280,7 @@ export class Replicator {
     await this.#stream.stop();
     if (!isLost) failpoint('cdc.other_form');
     log(isLost ? 'WARN' : 'INFO', `${failure.message}; connecting again, to go on at ${formatLsn(checkpoint.position)}`);
-    for (let wait = isLost ? 1000 : 0; ; wait = Math.min(Math.max(wait * 2, 1000), 30_000)) {
+    for (let wait = isLost ? 1000 : 0; ; ) {
       await sleep(wait, undefined, { signal });
       try {
         this.#stream = await this.#options.reconnect();
@@ -289,7 +289,8 @@ export class Replicator {
       } catch (again) {
         const classified = toConnectorError(again);
         if (!patient || !mayComeBack(classified)) throw again;
-        log('WARN', `${classified.message}; trying again in ${Math.min(Math.max((wait * 2) / 1000, 1), 30)} s`);
+        wait = Math.min(Math.max(wait * 2, 1000), 30_000);
+        log('WARN', `${classified.message}; trying again in ${wait / 1000} s`);
       }
     }
   }

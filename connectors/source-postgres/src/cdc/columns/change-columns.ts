@@ -4,7 +4,7 @@
  */
 import { parquetFile } from '@tapline/sdk/batch';
 import type { StreamDescriptor } from '@tapline/protocol';
-import { BINARY, int32, NULL, TEXT, uint16, UNCHANGED, unknownKind, type LogForm } from '../decode/tuple.js';
+import { BINARY, hasBytes, int32, NULL, TEXT, uint16, UNCHANGED, unknownKind, type LogForm } from '../decode/tuple.js';
 import type { OldKind } from '../decode/messages.js';
 import type { TransactionMark } from '../decode/transaction-mark.js';
 import type { TupleEncoder } from '../decode/tuple-encoder.js';
@@ -82,7 +82,7 @@ export class ChangeColumns {
     for (let i = 0; i < count; i++) {
       const kind = bytes[at];
       const column = columnOf[i]!;
-      if (kind === TEXT || kind === BINARY) {
+      if (hasBytes(kind)) {
         if (column >= 0) starts[base + column] = this.#valueAt(bytes, at);
         at += 5 + int32(bytes, at + 1);
       } else if (kind === NULL) {
@@ -113,7 +113,7 @@ export class ChangeColumns {
       const kind = bytes[at];
       const column = columnOf[i]!;
       const wanted = column >= 0 && (oldKind === 'O' || columns[column]!.key);
-      if (kind === TEXT || kind === BINARY) {
+      if (hasBytes(kind)) {
         if (wanted) this.#starts![base + column] = this.#valueAt(bytes, at);
         at += 5 + int32(bytes, at + 1);
       } else if (kind === NULL) {

@@ -49,7 +49,8 @@ const timeText = (micros: bigint): string => (micros === 86_400_000_000n ? '24:0
 
 /** Times have the form of a line already. */
 function printed(type: ColumnType, text: TextOf): BinaryValue {
-  const form = formOf(type) === Form.timestamp ? Form.plain : formOf(type);
+  const textual = formOf(type);
+  const form = textual === Form.timestamp ? Form.plain : textual;
   return {
     text,
     write(out, bytes, start, end) {

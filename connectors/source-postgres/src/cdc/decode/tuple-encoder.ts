@@ -9,7 +9,7 @@ import { writeNull } from './json-text.js';
 import type { Hole, LineBuffer, UnchangedTable } from './line-buffer.js';
 import type { OldKind, WireRelation } from './messages.js';
 import type { TransactionMark } from './transaction-mark.js';
-import { BINARY, columnAt, int32, NULL, TEXT, uint16, UNCHANGED, unknownKind } from './tuple.js';
+import { BINARY, columnAt, hasBytes, int32, NULL, uint16, UNCHANGED, unknownKind } from './tuple.js';
 
 /** In place of the offset of an old tuple: the update came without one; or there was no such row (a filter of the publication lets an update in as an insert). */
 export const noOld = -1;
@@ -38,7 +38,7 @@ export interface TupleEncoderOptions {
   readonly toast: 'reselect' | 'fail';
 }
 
-const none: undefined = undefined;
+const noElements: undefined = undefined;
 const hex = Buffer.from('0123456789abcdef');
 
 export class TupleEncoder {
@@ -48,7 +48,8 @@ export class TupleEncoder {
   readonly #columns: readonly (OutColumn | undefined)[];
   readonly #forms: Uint8Array;
   readonly #elements: readonly (ArrayElements | undefined)[];
-  readonly #binary: readonly (BinaryValue | undefined)[];
+  /** Made when the first value of the column comes so: a log in text has none. */
+  readonly #binary: (BinaryValue | undefined)[] = [];
   readonly #keys: readonly OutColumn[];
   /** `,"name":` of each, one after another, and where each begins; the last entry is the end. */
   readonly #names: Uint8Array;
@@ -65,8 +66,7 @@ export class TupleEncoder {
     const names = columns.map((column) => Buffer.from(column ? `,${JSON.stringify(column.property)}:` : ''));
     this.#columns = columns;
     this.#forms = Uint8Array.from(columns, (column) => (column ? formOf(column.type) : Form.skip));
-    this.#elements = columns.map((column) => (column ? elementsOf(column.type) : none));
-    this.#binary = columns.map((column) => (column ? binaryValue(column.type) : none));
+    this.#elements = columns.map((column) => (column ? elementsOf(column.type) : noElements));
     this.#keys = columns.filter((column) => column !== undefined).filter(({ key }) => key);
     this.#names = new Uint8Array(Buffer.concat(names));
     this.#nameAt = new Int32Array(width + 1);
@@ -97,7 +97,7 @@ export class TupleEncoder {
     let at = tuple + 2;
     for (let i = 0; i < count; i++) {
       const kind = bytes[at];
-      if (kind === TEXT || kind === BINARY) {
+      if (hasBytes(kind)) {
         if (forms[i] !== Form.skip) this.#write(out, first, i, bytes, at);
         at += 5 + int32(bytes, at + 1);
       } else if (kind === NULL) {
@@ -127,7 +127,7 @@ export class TupleEncoder {
     for (let i = 0; i < count; i++) {
       const kind = bytes[at];
       const wanted = forms[i] !== Form.skip && (oldKind === 'O' || this.#columns[i]!.key);
-      if (kind === TEXT || kind === BINARY) {
+      if (hasBytes(kind)) {
         if (wanted) this.#write(out, first, i, bytes, at);
         at += 5 + int32(bytes, at + 1);
       } else if (kind === NULL) {
@@ -178,7 +178,7 @@ export class TupleEncoder {
   }
 
   #binaryOf(index: number): BinaryValue {
-    const value = this.#binary[index];
+    const value = (this.#binary[index] ??= binaryValue(this.#columns[index]!.type));
     // Whoever asks for the log in binary looks before whether all of its types are known so (changes.ts).
     if (!value) throw systemError(`${streamKey(this.options.stream)}: the log holds '${this.#nameOf(index)}' in a binary form that is not known here`, { code: 'pg_unknown_message' });
     return value;

@@ -20,10 +20,13 @@ export function cString(bytes: Buffer, at: number): string {
   return bytes.toString('utf8', at, bytes.indexOf(0, at));
 }
 
+/** A length and so many bytes follow the kind. */
+export const hasBytes = (kind: number | undefined): boolean => kind === TEXT || kind === BINARY;
+
 /** The offset after a column. */
 export function skipColumn(bytes: Buffer, at: number): number {
   const kind = bytes[at];
-  if (kind === TEXT || kind === BINARY) return at + 5 + int32(bytes, at + 1);
+  if (hasBytes(kind)) return at + 5 + int32(bytes, at + 1);
   if (kind === NULL || kind === UNCHANGED) return at + 1;
   throw unknownKind(kind);
 }
