@@ -73,6 +73,19 @@ describe.each([14, 18] as const)('values that PostgreSQL %i leaves out of the lo
     expect((await filled(await log.encode(messages)))[0]!.data).toMatchObject({ body: null, raw: null, big: null });
   });
 
+  test('are told as gone where a column of another type stands under the name by now, and where the key has another type', async () => {
+    await database.query(`UPDATE docs SET n = 1 WHERE id = 1`);
+    const messages = await log.messages();
+    const told = (...fields: string[]) => ({ changes: fields.map((field) => ({ field, change: 'NULLED', reason: 'SOURCE_RETRIEVAL_ERROR' })) });
+    await database.query(`ALTER TABLE docs DROP raw, ADD raw json; UPDATE docs SET raw = '{}'`);
+    const [record] = await filled(await log.encode(messages));
+    expect(record!.data).toMatchObject({ id: 1, n: 1, raw: null });
+    expect(record!.data['body']).toHaveLength(6000);
+    expect(record!.meta).toEqual(told('raw'));
+    await database.query(`ALTER TABLE docs ALTER id TYPE text`);
+    expect((await filled(await log.encode(messages)))[0]!.meta).toEqual(told('body', 'raw', 'big'));
+  });
+
   test('are found by any key: several columns, quoted names, a type of an extension, of partitions by their root', async () => {
     await database.query(`
       CREATE TABLE "Odd ""key" ("the ""id" code, at timestamptz, c char(4), body text, n int, PRIMARY KEY ("the ""id", at, c)); ALTER TABLE "Odd ""key" ALTER body SET STORAGE EXTERNAL;

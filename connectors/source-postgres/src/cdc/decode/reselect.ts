@@ -116,8 +116,11 @@ class Server {
   }
 }
 
-/** What the change knew (a table, a column, a type) is no more: undefined_table, undefined_column, undefined_object, invalid_schema_name. */
-const isOfDefinition = (code: string): boolean => code === '42P01' || code === '42703' || code === '42704' || code === '3F000';
+/**
+ * What the change knew (a table, a column, a type) is no more, or of another type (undefined_function): undefined_table, undefined_column,
+ * undefined_object, invalid_schema_name.
+ */
+const isOfDefinition = (code: string): boolean => code === '42P01' || code === '42703' || code === '42704' || code === '42883' || code === '3F000';
 
 interface Answer {
   /** From 1. */
