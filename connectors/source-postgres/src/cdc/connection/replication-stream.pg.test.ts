@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { postgresVersions } from '@tapline/test/everyday';
 import { startPostgres, type PostgresServer, type TestDatabase } from '@tapline/test/services';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { configOf, type TestConfig } from '../../fixtures/harness.js';
 import { startPooler } from '../../fixtures/pooler.js';
 import { parseLsn } from '../lsn.js';
@@ -182,7 +182,8 @@ describe.each(postgresVersions('replication-stream'))('the replication stream of
     await using stream = await begin(await open());
     await database.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '${database.name}'`);
     await expect(readUntil(stream, 'C')).rejects.toMatchObject({ kind: 'transient_error' });
-    await database.query(`SELECT pg_drop_replication_slot('${database.name}')`);
+    // The server lets go of the slot a moment after the connection.
+    await vi.waitFor(() => database.query(`SELECT pg_drop_replication_slot('${database.name}')`), { timeout: 20_000 });
     await using again = await open();
     await expect(begin(again)).rejects.toMatchObject({ kind: 'config_error', code: 'pg_slot_missing' });
   });
